@@ -1,0 +1,87 @@
+"""Espressoscope: ten-euro ESP32 cameras as trustworthy scientific instruments.
+
+The public names, loaded when first used: importing this package runs nothing and pulls in no heavy module.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from espressoscope.api.camera import Camera
+    from espressoscope.api.discover import discover
+    from espressoscope.errors import (
+        CameraError,
+        CameraTimeout,
+        ConnectError,
+        ConnectReason,
+        DecodeError,
+        DiscoveryError,
+        FleetFileError,
+        RecordingError,
+        RemoteProtocolError,
+        SettingError,
+        UnsupportedError,
+    )
+    from espressoscope.model import CameraInfo, Frame, LinkState, SetResult, Setting, StreamStats
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Camera": "api.camera",
+    "CameraError": "errors",
+    "CameraInfo": "model",
+    "CameraTimeout": "errors",
+    "ConnectError": "errors",
+    "ConnectReason": "errors",
+    "DecodeError": "errors",
+    "DiscoveryError": "errors",
+    "FleetFileError": "errors",
+    "Frame": "model",
+    "LinkState": "model",
+    "RecordingError": "errors",
+    "RemoteProtocolError": "errors",
+    "SetResult": "model",
+    "Setting": "model",
+    "SettingError": "errors",
+    "StreamStats": "model",
+    "UnsupportedError": "errors",
+    "discover": "api.discover",
+}
+
+__all__ = [
+    "Camera",
+    "CameraError",
+    "CameraInfo",
+    "CameraTimeout",
+    "ConnectError",
+    "ConnectReason",
+    "DecodeError",
+    "DiscoveryError",
+    "FleetFileError",
+    "Frame",
+    "LinkState",
+    "RecordingError",
+    "RemoteProtocolError",
+    "SetResult",
+    "Setting",
+    "SettingError",
+    "StreamStats",
+    "UnsupportedError",
+    "__version__",
+    "discover",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

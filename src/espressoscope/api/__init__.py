@@ -1,0 +1,1 @@
+"""The synchronous face: `Camera`, `discover`. Composition root and only owner of the loop thread."""

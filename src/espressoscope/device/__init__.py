@@ -1,0 +1,1 @@
+"""ONE camera, asynchronously: control requests, snapshots, the stream connection."""

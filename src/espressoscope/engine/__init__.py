@@ -1,0 +1,1 @@
+"""Supervised links to cameras: reconnecting, newest-frame slots, in-order subscriptions, statistics."""

@@ -1,0 +1,316 @@
+"""The plain data everything else passes around: frames, cameras found, settings, statistics.
+
+No IO, no threads, and nothing of ours imported at module level. Two lazy exceptions: `Frame.image`
+imports `decode`, and `Frame.jpeg_end` imports the JPEG walk of `wire`, when somebody asks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import DTypeLike, NDArray
+
+__all__ = [
+    "CameraInfo",
+    "Frame",
+    "FrameStatus",
+    "LinkState",
+    "Order",
+    "Scale",
+    "SetResult",
+    "Setting",
+    "SettingKind",
+    "SettingValue",
+    "StreamStats",
+]
+
+FrameStatus = Literal["ok", "truncated", "corrupt", "duplicate"]
+Order = Literal["RGB", "BGR"]
+Scale = Literal[1, 2, 4, 8]
+SettingKind = Literal["bool", "int", "choice", "text", "action"]
+SettingValue = bool | int | float | str
+
+
+class Frame:
+    """One JPEG as the camera sent it, and when it came.
+
+    Not a dataclass: thousands are built a second, and a frozen dataclass costs three times as much.
+    Treat it as read-only all the same: consumers share it.
+
+    Attributes
+    ----------
+    jpeg : bytes
+        The picture's bytes exactly as sent, stale bytes after the end of the picture included.
+    sequence : int
+        Counts every frame of this camera from 0, over reconnects; a gap means frames were dropped.
+    received_ns : int
+        Unix time in nanoseconds at which the last byte arrived.
+    device_ns : int or None
+        The camera's own time stamp in nanoseconds, where its firmware sends one.
+    width, height : int
+        Pixels, from the JPEG's start-of-frame marker; 0 when there is none.
+    camera : str
+        The camera's name.
+    status : {"ok", "truncated", "corrupt", "duplicate"}
+        ``"truncated"``: no end-of-image marker; ``"corrupt"``: not a JPEG that can be walked;
+        ``"duplicate"``: byte for byte the frame before.
+    """
+
+    __slots__ = (
+        "_jpeg_end",
+        "camera",
+        "device_ns",
+        "height",
+        "jpeg",
+        "received_ns",
+        "sequence",
+        "status",
+        "width",
+    )
+
+    def __init__(
+        self,
+        jpeg: bytes,
+        sequence: int,
+        received_ns: int,
+        device_ns: int | None = None,
+        width: int = 0,
+        height: int = 0,
+        camera: str = "",
+        status: FrameStatus = "ok",
+    ) -> None:
+        self.jpeg = jpeg
+        self.sequence = sequence
+        self.received_ns = received_ns
+        self.device_ns = device_ns
+        self.width = width
+        self.height = height
+        self.camera = camera
+        self.status: FrameStatus = status
+        self._jpeg_end = -1
+
+    @property
+    def jpeg_end(self) -> int:
+        """Length of the picture proper: the offset just behind its first end-of-image marker.
+
+        Found by walking the markers when first asked for. Equal to ``len(jpeg)`` when there are no
+        stale bytes, and also when the end is missing.
+        """
+        if self._jpeg_end < 0:
+            from espressoscope.wire.jpeg import find_end
+
+            end = find_end(self.jpeg)
+            self._jpeg_end = len(self.jpeg) if end is None else end
+        return self._jpeg_end
+
+    def image(
+        self,
+        scale: Scale = 1,
+        gray: bool = False,
+        order: Order = "RGB",
+        out: NDArray[np.uint8] | None = None,
+        *,
+        partial: bool = False,
+    ) -> NDArray[np.uint8]:
+        """Decode the picture; nothing is kept, each call decodes anew.
+
+        Parameters
+        ----------
+        scale : {1, 2, 4, 8}
+            Size divisor, done inside the JPEG decoder: the result is ``ceil((H, W) / scale)``.
+        gray : bool
+            Brightness only, (H, W) uint8.
+        order : {"RGB", "BGR"}
+            Channel order of a colour result; BGR is OpenCV's.
+        out : (H, W, 3) or (H, W) uint8 array, optional
+            Decode into this array, which must be C-contiguous and of exactly the result's shape.
+        partial : bool
+            Give what can be decoded of a damaged picture instead of raising.
+
+        Returns
+        -------
+        (H, W, 3) uint8, or (H, W) uint8 with `gray`
+            `out` where it was given.
+
+        Raises
+        ------
+        DecodeError
+            The bytes are no whole JPEG, and `partial` is false; or not even a part can be decoded.
+        ValueError
+            `scale`, `order` or `out` do not fit.
+        """
+        from espressoscope.decode import decode
+
+        return decode(self, scale=scale, gray=gray, order=order, out=out, partial=partial)
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError("a Frame holds a JPEG: an array of it is always a new one")
+        image = self.image()
+        return image if dtype is None else image.astype(dtype, copy=False)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Frame {self.sequence} of {self.camera or '?'}: {self.width}x{self.height}, "
+            f"{len(self.jpeg)} bytes, {self.status}>"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CameraInfo:
+    """A camera as discovery or `Camera.open` found it.
+
+    Attributes
+    ----------
+    name : str
+        What the camera calls itself, cleaned of control characters, at most 64 characters.
+    url : str
+        Base of its control requests, for example ``http://192.168.4.1``.
+    stream_url : str or None
+        Where its MJPEG stream is; None when the firmware has none. The host is always the one that
+        was reached, never one the camera claims.
+    mac : str or None
+        Upper-case with colons, where known.
+    firmware : str
+        A family of `espressoscope.tables.firmware`, or ``"unknown"``.
+    found_by : str
+        ``"mdns"``, ``"scan"``, ``"access-point"``, ``"remembered"`` or ``"given"``.
+    """
+
+    name: str
+    url: str
+    stream_url: str | None
+    mac: str | None
+    firmware: str
+    found_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One thing a camera lets you set: what it is, what it may be, what it is now.
+
+    Attributes
+    ----------
+    name : str
+        Canonical name, Matchboxscope's.
+    value : bool, int, float, str or None
+        Present value as the camera reported it; None for write-only settings.
+    kind : {"bool", "int", "choice", "text", "action"}
+        ``"choice"`` values are one of `choices`; ``"action"`` settings do something and have no value.
+    minimum, maximum, step : int or None
+        Range of an ``"int"``.
+    choices : tuple of str
+        Names a ``"choice"`` may take; empty otherwise.
+    unit : str
+        For example ``"ms"``; empty when there is none.
+    group : {"picture", "exposure", "light", "focus", "system"}
+        Where a form should show it.
+    doc : str
+        One line in a microscopist's words.
+    """
+
+    name: str
+    value: SettingValue | None
+    kind: SettingKind
+    minimum: int | None
+    maximum: int | None
+    step: int | None
+    choices: tuple[str, ...]
+    unit: str
+    group: str
+    doc: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetResult:
+    """What became of one setting.
+
+    Attributes
+    ----------
+    asked : bool, int, float or str
+        The value asked for, as given.
+    actual : bool, int, float, str or None
+        The value the camera reports afterwards; None when it does not report this setting.
+    ok : bool
+        The camera accepted it and, where it reports it, has it.
+    message : str
+        What went wrong; empty when nothing did.
+    """
+
+    asked: SettingValue
+    actual: SettingValue | None
+    ok: bool
+    message: str = ""
+
+
+class LinkState(StrEnum):
+    """What the link to a camera is doing."""
+
+    CONNECTING = "connecting"
+    LIVE = "live"
+    SLOW = "slow"
+    STALLED = "stalled"
+    BUSY = "busy"
+    BACKING_OFF = "backing off"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStats:
+    """Figures of one camera's stream since it was opened.
+
+    Attributes
+    ----------
+    state : LinkState
+        What the link is doing now; a `str` as well.
+    frames : int
+        Frames received, damaged ones included.
+    bytes : int
+        JPEG bytes received.
+    fps, kb_per_s : float
+        Rate over the last few seconds; 1 KB is 1000 bytes.
+    age_s : float or None
+        Seconds since the newest frame arrived; None before the first.
+    interval_p50_ms, interval_p99_ms : float or None
+        Median and 99th percentile of the time between recent frames.
+    reconnects : int
+        Streams opened after the first.
+    damaged : int
+        Frames without an end or that cannot be walked, and places where the stream had to be
+        resynchronised.
+    dropped : int
+        Frames a bounded subscription let go because its consumer was too slow.
+    superseded : int
+        Frames in the latest slot replaced before anybody took them.
+    width, height : int
+        Size of the newest frame.
+    frozen : bool
+        The camera keeps sending the same picture, byte for byte.
+    """
+
+    state: LinkState
+    frames: int
+    bytes: int
+    fps: float
+    kb_per_s: float
+    age_s: float | None
+    interval_p50_ms: float | None
+    interval_p99_ms: float | None
+    reconnects: int
+    damaged: int
+    dropped: int
+    superseded: int
+    width: int
+    height: int
+    frozen: bool
+
+
+def as_json(stats: StreamStats) -> Mapping[str, object]:
+    """Give statistics as a mapping that `json.dumps` takes."""
+    return {name: getattr(stats, name) for name in StreamStats.__slots__}
