@@ -1,0 +1,133 @@
+"""Fixtures and rules for the whole suite: traffic stays here, nothing is left behind, no silent skips."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+# Before anything of ours can be imported: tests look for cameras on this machine only.
+os.environ.setdefault("ESPRESSOSCOPE_NETWORKS", "127.0.0.1/32")
+# Programs started by tests print the same here, in a terminal and on a build machine.
+for _name in ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS"):
+    os.environ.pop(_name, None)
+
+import hypothesis
+import pytest
+
+from support import FIXTURES, REPO, AllowedSkips, Holdings, PrivateNetwork, leaked_since
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
+_SKIPS: list[tuple[str, str]] = []
+
+hypothesis.settings.register_profile("default", deadline=None, max_examples=50)
+hypothesis.settings.register_profile(
+    "ci", deadline=None, max_examples=50, derandomize=True, database=None, print_blob=True
+)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2000)
+hypothesis.settings.load_profile(
+    "thorough" if os.environ.get("ESPRESSOSCOPE_THOROUGH") else "ci" if CI else "default"
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the run a home of its own: neither read nor change what the user's cameras left in theirs."""
+    home = Path(tempfile.mkdtemp(prefix="espressoscope-tests-"))
+    for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME"):
+        os.environ[name] = str(home / name.lower())
+    config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
+
+
+# --- nothing is left behind
+
+
+@pytest.fixture(autouse=True)
+def leaves_nothing() -> Iterator[None]:
+    """Fail a test that leaves a thread, a child or a socket; fixtures of wider scope may hold some."""
+    before = Holdings.now()
+    yield
+    left = leaked_since(before)
+    if left:
+        pytest.fail("left behind: " + "; ".join(left), pytrace=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def session_leaves_nothing() -> Iterator[None]:
+    """Fail the run when a fixture of wider scope leaves something."""
+    before = Holdings.now()
+    yield
+    left = leaked_since(before)
+    if left:
+        pytest.fail("left behind at the end of the run: " + "; ".join(left), pytrace=False)
+
+
+# --- what a test may need
+
+
+@pytest.fixture(scope="session")
+def repo() -> Path:
+    """Folder of the repository."""
+    return REPO
+
+
+@pytest.fixture(scope="session")
+def shared_fixtures() -> Path:
+    """Folder of the recorded captures, exchanges and device JPEGs, which lie beside the repository."""
+    if not FIXTURES.is_dir():
+        pytest.skip("shared fixtures absent: no folder shared/fixtures beside the repository")
+    return FIXTURES
+
+
+@pytest.fixture(scope="session")
+def netns() -> PrivateNetwork:
+    """Run commands in a network namespace of their own."""
+    found = PrivateNetwork.find()
+    if isinstance(found, str):
+        pytest.skip(found)
+    return found
+
+
+# --- a skip in CI is allowed by name and reason, or fails the run
+
+
+def _note_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if not report.skipped:
+        return
+    reason = getattr(report, "wasxfail", None)
+    if reason is None:
+        longrepr = report.longrepr
+        reason = str(longrepr[2]) if isinstance(longrepr, tuple) else str(longrepr)
+    _SKIPS.append((report.nodeid, str(reason).removeprefix("Skipped: ")))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    _note_skip(report)
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    _note_skip(report)
+
+
+def _unlisted() -> list[tuple[str, str]]:
+    if not CI:
+        return []
+    allowed = AllowedSkips((REPO / "tests" / "allowed_skips.txt").read_text(encoding="utf-8"))
+    return [skip for skip in _SKIPS if not allowed.allows(*skip)]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    unlisted = _unlisted()
+    if unlisted:
+        terminalreporter.section("skips not in tests/allowed_skips.txt", red=True, bold=True)
+        for nodeid, reason in unlisted:
+            terminalreporter.write_line(f"{nodeid} :: {reason}", red=True)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if session.exitstatus == pytest.ExitCode.OK and _unlisted():
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
