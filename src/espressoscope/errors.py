@@ -9,7 +9,7 @@
     ├── RemoteProtocolError   the other side broke its own protocol; `offset`, `sample`
     ├── SettingError          a setting refused, unknown or not taken; also a ValueError; `results`
     ├── UnsupportedError      this camera or firmware cannot do that
-    ├── DecodeError           these bytes are not a whole JPEG
+    ├── DecodeError           these bytes are not a whole JPEG; `sequence`, `nbytes`, `width`, `height`
     ├── RecordingError        a recording ended early; `frames_written`, `frames_dropped`
     └── FleetFileError        a fleet file that cannot be read; `path`, `line`, `reason`
 
@@ -181,11 +181,38 @@ class SettingError(CameraError, ValueError):
 
 
 class UnsupportedError(CameraError):
-    """This camera or its firmware cannot do what was asked."""
+    """Asked of a camera or firmware that cannot do it."""
 
 
 class DecodeError(CameraError):
-    """These bytes cannot be decoded to a whole picture."""
+    """Bytes that cannot be decoded to a whole picture.
+
+    Parameters
+    ----------
+    sequence : int or None
+        Number of the frame; None for bytes that came without one.
+    nbytes : int
+        How many bytes there were.
+    width, height : int
+        What their header promises; 0 where it could not be read.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        sequence: int | None = None,
+        nbytes: int = 0,
+        width: int = 0,
+        height: int = 0,
+        camera: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, camera=camera, hint=hint)
+        self.sequence = sequence
+        self.nbytes = nbytes
+        self.width = width
+        self.height = height
 
 
 class RecordingError(CameraError):

@@ -37,6 +37,11 @@ class Family:
         How settings are sent.
     status_path : str or None
         Path of the JSON that tells the present settings.
+    status_command : str or None
+        Console command (``/cm?cmnd=...``) whose JSON answer tells the present settings, for families
+        without `status_path`.
+    status_root : str or None
+        Key of that answer under which the object with the settings stands; None when it is the answer.
     numbering : str
         Framesize numbering of the builds most in use; what a frame shows overrules it.
     sensor : str
@@ -65,6 +70,8 @@ class Family:
     newcomer_steals: bool
     app_settings: frozenset[str]
     evidence: str
+    status_command: str | None = None
+    status_root: str | None = None
 
 
 _MATCHBOXSCOPE = Family(
@@ -151,8 +158,12 @@ FAMILIES: Final[Mapping[str, Family]] = MappingProxyType(
             sensor="OV2640",
             stamps_frames=False,
             newcomer_steals=True,
-            app_settings=frozenset(),
+            app_settings=frozenset({"xclk"}),
             evidence="arendst/Tasmota 01154e9, xdrv_81_esp32_webcam.ino",
+            # {"WC":{"Stream":1,"Resolution":8,"Mirror":0,...}}: all numbers, unlike the answers of the single
+            # commands ({"WCMirror":"OFF"}); a value out of range changes nothing and is not an error.
+            status_command="Wc",
+            status_root="WC",
         ),
     }
 )
@@ -206,15 +217,18 @@ def recognise_status(status: Mapping[str, object]) -> str | None:
     return None
 
 
+_PIDS: Final[Mapping[int, str]] = MappingProxyType({0x26: "OV2640", 0x3660: "OV3660", 0x5640: "OV5640"})
+
+
 def sensor_of(status: Mapping[str, object]) -> str | None:
     """Tell the sensor from a parsed `/status`, where it can be told.
 
     CameraWebServer (2.x, 3.x) leads with raw registers: ``0xd3`` is the OV2640's, ``0x3400`` that of the
     OV3660 and OV5640, which share their register map. esp32-cam-webserver v5 gives the chip's ids.
     """
-    pids: dict[object, str] = {0x26: "OV2640", 0x3660: "OV3660", 0x5640: "OV5640"}
-    if (sensor := pids.get(status.get("cam_pid"))) is not None:
-        return sensor
+    pid = status.get("cam_pid")
+    if isinstance(pid, int) and pid in _PIDS:
+        return _PIDS[pid]
     if "0xd3" in status:
         return "OV2640"
     return "OV5640" if "0x3400" in status else None

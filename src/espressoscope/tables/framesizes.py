@@ -47,6 +47,9 @@ SIZES: Final[Mapping[str, tuple[int, int]]] = MappingProxyType(
 )
 """Width and height in pixels of every named size."""
 
+# The driver's enum says 1080x1920, its table of resolutions 1088x1920, which is what frames have (sensor.c).
+_AS_DELIVERED: Final[Mapping[str, tuple[int, int]]] = MappingProxyType({"P_FHD": (1088, 1920)})
+
 _N5_TAIL = ("FHD", "P_HD", "P_3MP", "QXGA", "QHD", "WQXGA", "P_FHD", "QSXGA")
 
 NUMBERINGS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
@@ -81,9 +84,9 @@ NUMBERINGS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 N5 2020-03-12 (Arduino cores 1.0.5 to 3.0), N6 2024-11-15 (Arduino cores from 3.1)."""
 
 SENSOR_LARGEST: Final[Mapping[str, str]] = MappingProxyType(
-    {"OV2640": "UXGA", "OV3660": "QXGA", "OV5640": "QSXGA"}
+    {"OV2640": "UXGA", "OV3660": "QXGA", "OV5640": "5MP"}
 )
-"""Largest size each sensor delivers."""
+"""Largest size each sensor's driver accepts; numberings before N6 end at QSXGA."""
 
 
 def name_of(numbering: str, index: int) -> str | None:
@@ -100,7 +103,7 @@ def index_of(numbering: str, name: str) -> int | None:
 
 def names_of_size(width: int, height: int) -> tuple[str, ...]:
     """Every name of that many pixels; empty for a size no driver has."""
-    return tuple(name for name, size in SIZES.items() if size == (width, height))
+    return tuple(name for name in SIZES if _is_size(name, width, height))
 
 
 def numberings_with(index: int, width: int, height: int) -> frozenset[str]:
@@ -112,5 +115,9 @@ def numberings_with(index: int, width: int, height: int) -> frozenset[str]:
     return frozenset(
         numbering
         for numbering in NUMBERINGS
-        if (name := name_of(numbering, index)) is not None and SIZES[name] == (width, height)
+        if (name := name_of(numbering, index)) is not None and _is_size(name, width, height)
     )
+
+
+def _is_size(name: str, width: int, height: int) -> bool:
+    return (width, height) in (SIZES[name], _AS_DELIVERED.get(name))

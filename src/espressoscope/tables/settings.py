@@ -1,14 +1,16 @@
 """What can be set on each sensor: kind, range, unit, group and one line for the person at the microscope.
 
-Ranges are those of the drivers (``sensors/ov2640.c``, ``ov3660.c``, ``ov5640.c`` in espressif/esp32-camera) where they
-check or clamp, else those of the firmwares' own pages. Canonical names are Matchboxscope's ``/control`` variables; where
-that firmware reports a setting under another name than it takes it, `SettingSpec.status_key` says so.
+Ranges are those of the drivers (``sensors/ov2640.c``, ``ov3660.c``, ``ov5640.c`` in espressif/esp32-camera)
+where they check or clamp, else those of the firmwares' own pages. Canonical names are Matchboxscope's
+``/control`` variables; where a firmware takes or reports a setting under another name, `SettingSpec.var` and
+`SettingSpec.status_key` say so.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, Literal
 
 from espressoscope.tables.firmware import FAMILIES, UNKNOWN, Family
 from espressoscope.tables.framesizes import NUMBERINGS, SENSOR_LARGEST, SIZES
@@ -30,17 +32,18 @@ class SettingSpec:
     Attributes
     ----------
     name, kind, minimum, maximum, step, choices, unit, group, doc
-        As in `Setting`.
+        As in `Setting`. On the wire a choice is its place in `choices`, a framesize its index in the
+        camera's numbering.
     var : str
         Name under which the firmware takes it.
     status_key : str or None
-        Name under which the firmware reports it; None when it does not.
+        Name under which the firmware reports it, where the build at hand does; None when none does.
     aliases : tuple of str
         Other names users and firmwares have for it.
     """
 
     name: str
-    kind: str
+    kind: Literal["bool", "int", "choice", "text", "action"]
     group: str
     doc: str
     var: str
@@ -67,139 +70,154 @@ def _choice(name: str, choices: tuple[str, ...], group: str, doc: str) -> Settin
     return SettingSpec(name, "choice", group, doc, var=name, status_key=name, choices=choices)
 
 
+def _known_as(spec: SettingSpec, native: str) -> SettingSpec:
+    """Give the setting the name under which a firmware both takes and reports it."""
+    return replace(spec, var=native, status_key=native, aliases=(native,))
+
+
+# In the order a form should show them.
 _SENSOR: Final = (
-    _choice("framesize", tuple(SIZES), "picture", "Picture size; smaller ones come faster."),
+    _choice("framesize", tuple(SIZES), "picture", "Picture size; smaller pictures come faster."),
     _number(
-        "quality", 0, 63, "picture", "JPEG compression: a lower number keeps more detail, in more bytes."
+        "quality", 0, 63, "picture", "JPEG compression; a lower number keeps more detail, in more bytes."
     ),
     _number("brightness", -2, 2, "picture", "Lifts or lowers all gray values, after exposure."),
     _number("contrast", -2, 2, "picture", "Spreads or flattens the gray values."),
-    _number("saturation", -2, 2, "picture", "Strength of colours; -2 is nearly gray."),
+    _number("saturation", -2, 2, "picture", "Strength of the colours; the lowest is nearly gray."),
     _choice("special_effect", EFFECTS, "picture", "Colour effect of the sensor; use none for measurements."),
     _flag("hmirror", "picture", "Mirrors the picture left to right."),
     _flag("vflip", "picture", "Turns the picture upside down."),
-    _flag(
-        "lenc", "picture", "Corrects darker corners of the stock lens; off when another objective is fitted."
-    ),
-    _flag("raw_gma", "picture", "Gamma curve; off gives gray values closer to proportional to light."),
-    _flag("bpc", "picture", "Black-pixel correction: hides dark dead pixels."),
-    _flag("wpc", "picture", "White-pixel correction: hides bright dead pixels."),
-    _flag("dcw", "picture", "Lets the sensor scale the picture down; needed for sizes below its own."),
+    _flag("lenc", "picture", "Brightens the corners for the stock lens; off with any other objective."),
+    _flag("raw_gma", "picture", "Gamma curve; off keeps gray values closer to proportional to light."),
+    _flag("bpc", "picture", "Black-pixel correction: hides dead pixels, and the finest dark detail."),
+    _flag("wpc", "picture", "White-pixel correction: hides hot pixels, and the finest bright detail."),
+    _flag("dcw", "picture", "Lets the sensor scale the picture down; sizes below its own need it."),
     _flag("colorbar", "picture", "Shows a test pattern instead of the specimen."),
     _flag("aec", "exposure", "Automatic exposure time; off to compare brightness between pictures."),
-    _flag("aec2", "exposure", "Night mode of the automatic exposure: longer times at a lower frame rate."),
+    _flag("aec2", "exposure", "Night mode of the automatic exposure: longer times, fewer frames a second."),
     _number("ae_level", -2, 2, "exposure", "How bright the automatic exposure aims to be."),
-    _number("aec_value", 0, 1200, "exposure", "Exposure time when aec is off, in sensor lines.", "lines"),
-    _flag("agc", "exposure", "Automatic gain; off to compare brightness and keep noise constant."),
-    _number("agc_gain", 0, 30, "exposure", "Gain when agc is off; more gain is brighter and noisier."),
+    _number("aec_value", 0, 1200, "exposure", "Exposure time while aec is off.", "lines"),
+    _flag("agc", "exposure", "Automatic gain; off to compare brightness and keep the noise constant."),
+    _number("agc_gain", 0, 30, "exposure", "Gain while agc is off; more is brighter and noisier."),
     _number(
-        "gainceiling",
-        0,
-        6,
-        "exposure",
-        "Most the automatic gain may use: 0 is 2x, each step doubles, 6 is 128x.",
+        "gainceiling", 0, 6, "exposure", "Most the automatic gain may use: 0 is 2x, 1 is 4x ... 6 is 128x."
     ),
     _flag("awb", "light", "Automatic white balance; off to compare colours between pictures."),
-    _flag("awb_gain", "light", "Lets white balance change the colour gains."),
-    _choice(
-        "wb_mode", WHITE_BALANCE_MODES, "light", "White balance for a kind of light, when awb_gain is on."
+    _flag("awb_gain", "light", "Lets the white balance change the gains of red, green and blue."),
+    _choice("wb_mode", WHITE_BALANCE_MODES, "light", "White balance for a kind of light; needs awb_gain."),
+)
+
+# OV3660 and OV5640 share these (set_brightness and friends in ov3660.c and ov5640.c).
+_LARGE_SENSOR_RANGES: Final[Mapping[str, tuple[int, int]]] = MappingProxyType(
+    {
+        "brightness": (-3, 3),
+        "contrast": (-3, 3),
+        "saturation": (-4, 4),
+        "ae_level": (-5, 5),
+        "agc_gain": (0, 64),
+        "aec_value": (0, 1536),
+        "gainceiling": (0, 511),
+    }
+)
+# The driver keeps it in a uint8_t, so what /status shows is modulo 256 (sensor.h, camera_status_t).
+_LARGE_SENSOR_GAINCEILING: Final = "Most the automatic gain may use; above 255 the camera reports 256 less."
+
+_APP: Final = (
+    _number(
+        "xclk", 1, 32, "system", "Clock of the sensor; frame rate grows with it, and so do artefacts.", "MHz"
+    ),
+    # The firmwares' pages offer -90, 0 and 90; what is kept is any number, as text (app_httpd.cpp).
+    replace(
+        _number(
+            "rotate",
+            -90,
+            180,
+            "picture",
+            "Turn the camera's own page shows the picture with; bytes stay.",
+            "deg",
+        ),
+        step=90,
+    ),
+    # Above 2000 ms the firmware's own "Stream timeout" ends the stream for good (app_httpd.cpp).
+    _number(
+        "min_frame_time",
+        0,
+        2000,
+        "system",
+        "Shortest time between frames: a brake for a crowded radio.",
+        "ms",
+    ),
+    _flag("autolamp", "light", "Switches the lamp on only while pictures are taken."),
+    _number("lamp", 0, 100, "light", "Brightness of the lamp.", "%"),
+    replace(_number("pwm", 0, 512, "light", "Duty of the extra PWM output."), status_key=None),
+    replace(_number("neopixel", 0, 255, "light", "Brightness of the LED ring."), status_key=None),
+    replace(
+        _flag("stack", "focus", "Takes a focus stack with each picture on the SD card."),
+        status_key="isStack",
+        aliases=("isStack",),
+    ),
+    replace(
+        _flag("timelapse", "system", "Time-lapse of the camera itself, onto its SD card."),
+        var="isTimelapse",
+        status_key="isTimelapseGeneral",
+        aliases=("isTimelapse", "isTimelapseGeneral"),
+    ),
+    # -1 is the firmware's own "never set".
+    _known_as(
+        _number(
+            "timelapse_interval", -1, 600, "system", "Pause between pictures of the SD-card time-lapse.", "s"
+        ),
+        "timelapseInterval",
+    ),
+    # frameIndex % autofocusInterval is taken before it is compared with 0 (main.ino, loop).
+    _known_as(
+        _number(
+            "autofocus_interval",
+            0,
+            50,
+            "focus",
+            "Autofocus at every n-th picture of the SD-card time-lapse, which crashes while this is 0.",
+        ),
+        "autofocusInterval",
+    ),
+    replace(
+        _number("focus_speed", -500, 500, "focus", "Continuous focus drive; 0 stops.", "steps/s"),
+        var="focusSlider",
+        status_key=None,  # /status says "1" whatever the motor does
+        aliases=("focusSlider",),
     ),
 )
 
-_APP: Final = {
-    spec.name: spec
-    for spec in (
-        _number(
-            "xclk",
-            1,
-            32,
-            "system",
-            "Clock of the sensor; frame rate grows with it, and so do artefacts.",
-            "MHz",
-        ),
-        _choice(
-            "rotate",
-            ("-90", "0", "90"),
-            "picture",
-            "Rotation the camera's own web page shows; bytes do not change.",
-        ),
-        # Above 2000 ms the firmware's own "Stream timeout" ends the stream for good (app_httpd.cpp).
-        _number(
-            "min_frame_time",
-            0,
-            2000,
-            "system",
-            "Shortest time between frames: a brake for a crowded radio.",
-            "ms",
-        ),
-        _flag("autolamp", "light", "Switches the lamp on only while pictures are taken."),
-        _number("lamp", 0, 100, "light", "Brightness of the lamp.", "%"),
-        replace(_number("pwm", 0, 512, "light", "Duty of the extra PWM output."), status_key=None),
-        replace(_number("neopixel", 0, 255, "light", "Brightness of the LED ring."), status_key=None),
-        replace(
-            _flag("stack", "focus", "Takes a focus stack with each picture on the SD card."),
-            status_key="isStack",
-        ),
-        replace(
-            _flag("timelapse", "system", "Time-lapse of the camera itself, onto its SD card."),
-            var="isTimelapse",
-            status_key="isTimelapseGeneral",
-            aliases=("isTimelapse", "isTimelapseGeneral"),
-        ),
-        replace(
-            _number(
-                "timelapse_interval",
-                -1,
-                600,
-                "system",
-                "Pause between pictures of the SD-card time-lapse.",
-                "s",
-            ),
-            var="timelapseInterval",
-            status_key="timelapseInterval",
-            aliases=("timelapseInterval",),
-        ),
-        replace(
-            _number(
-                "autofocus_interval",
-                0,
-                50,
-                "focus",
-                "Autofocus at every n-th picture of the SD-card time-lapse.",
-            ),
-            var="autofocusInterval",
-            status_key="autofocusInterval",
-            aliases=("autofocusInterval",),
-        ),
-        replace(
-            _number("focus_speed", -500, 500, "focus", "Continuous focus drive; 0 stops.", "steps/s"),
-            var="focusSlider",
-            status_key=None,  # /status says "1" whatever the motor does
-            aliases=("focusSlider",),
-        ),
-    )
-}
-
-# OV3660 and OV5640 share ranges (PROTOCOL of their drivers: set_brightness and friends).
-_LARGE_SENSOR_RANGES: Final[Mapping[str, tuple[int, int]]] = {
-    "brightness": (-3, 3),
-    "contrast": (-3, 3),
-    "saturation": (-4, 4),
-    "ae_level": (-5, 5),
-    "agc_gain": (0, 64),
-    "aec_value": (0, 1536),
-    "gainceiling": (0, 511),
-}
-
-_TASMOTA_VARS: Final[Mapping[str, str]] = {
-    "framesize": "WcResolution",
-    "quality": "WcQuality",
-    "brightness": "WcBrightness",
-    "contrast": "WcContrast",
-    "saturation": "WcSaturation",
-    "hmirror": "WcMirror",
-    "vflip": "WcFlip",
-}
+# Canonical name to console command without its prefix Wc, which is also the key in what the command Wc
+# answers (kWCCommands and CmndWebcam in xdrv_81_esp32_webcam.ino). There is none for quality.
+_TASMOTA_COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "framesize": "Resolution",
+        "brightness": "Brightness",
+        "contrast": "Contrast",
+        "saturation": "Saturation",
+        "special_effect": "SpecialEffect",
+        "hmirror": "Mirror",
+        "vflip": "Flip",
+        "lenc": "LensCorrect",
+        "raw_gma": "GammaCorrect",
+        "bpc": "BPC",
+        "wpc": "WPC",
+        "dcw": "DCW",
+        "colorbar": "Colorbar",
+        "aec": "AEC",
+        "aec2": "AECDSP",
+        "ae_level": "AELevel",
+        "aec_value": "AECValue",
+        "agc": "AGC",
+        "agc_gain": "AGCGain",
+        "gainceiling": "GainCeiling",
+        "awb": "AWB",
+        "awb_gain": "AWBGain",
+        "wb_mode": "WBMode",
+        "xclk": "Clock",
+    }
+)
 
 
 def specs_for(firmware: str, sensor: str, numbering: str) -> tuple[SettingSpec, ...]:
@@ -222,39 +240,41 @@ def specs_for(firmware: str, sensor: str, numbering: str) -> tuple[SettingSpec, 
     family = FAMILIES.get(firmware, UNKNOWN)
     if family.control == "none":
         return ()
-    largest = SIZES[SENSOR_LARGEST[sensor]]
-    sizes = tuple(
-        name
-        for name in NUMBERINGS[numbering]
-        if SIZES[name][0] <= largest[0] and SIZES[name][1] <= largest[1]
-    )
-    specs = []
-    for spec in _SENSOR:
-        if spec.name == "framesize":
-            spec = replace(spec, choices=sizes)
-        elif sensor != "OV2640" and spec.name in _LARGE_SENSOR_RANGES:
-            low, high = _LARGE_SENSOR_RANGES[spec.name]
-            spec = replace(spec, minimum=low, maximum=high)
-        if family.control == "tasmota":
-            if spec.name not in _TASMOTA_VARS:
-                continue
-            spec = replace(
-                spec, var=_TASMOTA_VARS[spec.name], status_key=None, aliases=(_TASMOTA_VARS[spec.name],)
-            )
-        specs.append(spec)
-    specs += [_app_spec(name, family) for name in _APP if name in family.app_settings]
-    return tuple(specs)
+    app = [_for_family(spec, family) for spec in _APP if spec.name in family.app_settings]
+    if family.control == "tasmota":
+        # It checks the OV2640's ranges and sizes itself, whatever the sensor (CmndWebcamResolution ff.).
+        sensor_specs = [_for_sensor(spec, "OV2640", numbering) for spec in _SENSOR]
+        return tuple(_for_tasmota(spec) for spec in (*sensor_specs, *app) if spec.name in _TASMOTA_COMMANDS)
+    return (*(_for_sensor(spec, sensor, numbering) for spec in _SENSOR), *app)
 
 
-def _app_spec(name: str, family: Family) -> SettingSpec:
-    spec = _APP[name]
-    if name == "lamp" and family.name == "camerawebserver":
-        return replace(
-            spec,
-            var="led_intensity",
-            status_key="led_intensity",
-            aliases=("led_intensity",),
-            maximum=255,
-            unit="",
+def _for_sensor(spec: SettingSpec, sensor: str, numbering: str) -> SettingSpec:
+    if spec.name == "framesize":
+        width, height = SIZES[SENSOR_LARGEST[sensor]]
+        fitting = (
+            name for name in NUMBERINGS[numbering] if SIZES[name][0] <= width and SIZES[name][1] <= height
         )
+        return replace(spec, choices=tuple(fitting))
+    if sensor == "OV2640" or spec.name not in _LARGE_SENSOR_RANGES:
+        return spec
+    low, high = _LARGE_SENSOR_RANGES[spec.name]
+    doc = _LARGE_SENSOR_GAINCEILING if spec.name == "gainceiling" else spec.doc
+    return replace(spec, minimum=low, maximum=high, doc=doc)
+
+
+def _for_family(spec: SettingSpec, family: Family) -> SettingSpec:
+    if spec.name == "lamp" and family.name == "camerawebserver":
+        return replace(_known_as(spec, "led_intensity"), maximum=255, unit="")
+    return spec
+
+
+def _for_tasmota(spec: SettingSpec) -> SettingSpec:
+    command = _TASMOTA_COMMANDS[spec.name]
+    spec = replace(spec, var=f"Wc{command}", status_key=command, aliases=(f"Wc{command}",))
+    if spec.name == "ae_level":
+        # Negative levels are kept and reported, but never reach the sensor (WcSetOptions, case 12).
+        return replace(spec, minimum=0)
+    if spec.name == "xclk":
+        # CmndWebcamClock takes 10 and more; the answer of Wc leaves it out.
+        return replace(spec, minimum=10, status_key=None)
     return spec
