@@ -1,0 +1,511 @@
+#!/usr/bin/env python3
+"""Everything between a fresh clone and a running demo or test suite, in one command.
+
+python3 dev.py demo [arguments]     watch simulated cameras being found, controlled and streamed
+python3 dev.py test [arguments]     lint, then the test suite; arguments go to pytest
+python3 dev.py lint                 ruff and mypy only
+python3 dev.py bench [name ...]     the benchmarks
+python3 dev.py env                  only make the environment
+
+Nothing but Python 3.11 or newer is needed. The environment is the folder .espressoscope-env beside this
+file: delete it to start anew. pip and apt are used as this machine has them set up. What this program says
+goes to stderr; stdout belongs to the command that is run.
+"""
+# Standard library only, and the syntax of Python 3.7: an older Python must come far enough to say so.
+
+from __future__ import annotations
+
+import configparser
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.parse
+import urllib.request
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+REPO = Path(__file__).resolve().parent
+ENV = REPO / ".espressoscope-env"
+STAMP = ENV / "stamp.json"
+PYTHON = ENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+WANTED = (3, 11)
+PLATFORMS = ("linux", "darwin", "win32")
+EXTRAS: dict[str, list[str]] = {
+    "demo": [],
+    "env": [],
+    "test": ["dev"],
+    "lint": ["dev"],
+    "bench": ["bench"],
+}
+# Programs the tests hold against our work: any of these names, and its Debian package.
+PROGRAMS = (
+    (("ustreamer",), "ustreamer"),
+    (("ffmpeg",), "ffmpeg"),
+    (("curl",), "curl"),
+    (("chromium", "chromium-browser", "google-chrome"), "chromium"),
+    (("ip",), "iproute2"),
+)
+LOCK_WAIT_S = 900.0  # another dev.py making the same environment over a slow line
+APT_LOCK_WAIT_S = 180.0  # an unattended upgrade that holds apt
+RUN_S = 1800.0  # one run of pip or apt
+OFFLINE = re.compile(
+    "NewConnectionError|name resolution|Name or service not known|getaddrinfo failed|Network is unreachable|"
+    "Connection (refused|reset|timed out)|Could not (resolve|connect)|Read timed out|SSLError|ProxyError|"
+    "Max retries|from versions: none|Failed to fetch"
+)
+
+
+class Failure(Exception):
+    """Something the person has to know: what happened and what to try."""
+
+
+def say(text: str) -> None:
+    """Tell the person at the terminal."""
+    print(f"dev.py: {text}", file=sys.stderr, flush=True)
+
+
+# --- running programs
+
+
+def call(command: Sequence[str], env: dict[str, str]) -> int:
+    """Run a program on this terminal in the repository and give its exit code."""
+    process = subprocess.Popen(list(command), cwd=str(REPO), env=env)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:  # the terminal has sent it to the program too, which may end its own way
+        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+            process.wait(timeout=15)
+        raise
+    finally:
+        end(process)
+
+
+def quietly(command: Sequence[str], env: dict[str, str], timeout_s: float = RUN_S) -> tuple[int, str]:
+    """Run a program; on a terminal show its newest line only. Gives exit code and last lines."""
+    tail: deque[str] = deque(maxlen=400)
+    process = subprocess.Popen(
+        list(command),
+        cwd=str(REPO),
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+    )
+    reader = threading.Thread(target=_follow, args=(process.stdout, tail), daemon=True)
+    reader.start()
+    try:
+        process.wait(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        tail.append(f"not done after {timeout_s:.0f} s")
+    finally:
+        end(process)
+        reader.join(timeout=5)
+        if sys.stderr.isatty():
+            print("\r" + " " * 79 + "\r", end="", file=sys.stderr, flush=True)
+    return process.returncode, "\n".join(tail)
+
+
+def _follow(lines: Any, tail: deque[str]) -> None:
+    for line in lines:
+        tail.append(line.rstrip())
+        if sys.stderr.isatty():
+            print("\r  " + line.rstrip()[:76].ljust(76), end="", file=sys.stderr, flush=True)
+
+
+def end(process: subprocess.Popen[Any]) -> None:
+    """End a program that may still run, by force if it does not go."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(timeout=5)
+
+
+def succeeds(*command: str) -> bool:
+    """Say whether a short, silent program exists and exits with 0."""
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
+
+
+def last_lines(text: str, number: int = 12) -> str:
+    """Give the end of a program's output, indented."""
+    return "\n".join("    " + line for line in text.strip().splitlines()[-number:])
+
+
+# --- Debian's packages
+
+
+def privilege() -> list[str] | None:
+    """Give what to put before apt-get to be allowed to use it, or None where that is not possible."""
+    if sys.platform == "linux" and shutil.which("apt-get"):
+        if os.geteuid() == 0:
+            return []
+        if succeeds("sudo", "-n", "true"):
+            return ["sudo", "-n"]
+    return None
+
+
+def apt_install(packages: list[str], before: list[str]) -> str:
+    """Install Debian packages; gives "" or, when they could not be had, apt's own words."""
+    say("installing from Debian: " + " ".join(packages))
+    apt = [*before, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "Acquire::Retries=2"]
+    apt += ["-o", "Acquire::http::Timeout=30", "-o", f"DPkg::Lock::Timeout={APT_LOCK_WAIT_S:.0f}"]
+    _apt([*apt, "update"])  # a machine just installed has no lists; a failing source may be another's
+    code, text = _apt([*apt, "install", "-y", "--no-install-recommends", *packages])
+    return "" if code == 0 else text or "apt-get failed"
+
+
+def _apt(command: list[str]) -> tuple[int, str]:
+    deadline = time.monotonic() + APT_LOCK_WAIT_S
+    while True:
+        code, text = quietly(command, dict(os.environ))
+        if code == 0 or not re.search("Could not get lock|Unable to (lock|acquire)", text):
+            return code, text
+        if time.monotonic() > deadline:
+            return code, f"another program has held apt for {APT_LOCK_WAIT_S:.0f} s\n" + text
+        time.sleep(3)
+
+
+def programs() -> None:
+    """Have the programs the tests hold against our work, or say which are missing."""
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+    missing = [
+        package for names, package in PROGRAMS if not any(shutil.which(name, path=path) for name in names)
+    ]
+    if not missing:
+        return
+    before = privilege()
+    if before is not None:
+        # One at a time where all at once fails: one missing package must not cost the others.
+        problem = apt_install(missing, before)
+        if problem and len(missing) > 1:
+            missing = [package for package in missing if apt_install([package], before)]
+        if not (problem and missing):
+            return
+        say("apt-get could not install " + " ".join(missing) + ":\n" + last_lines(problem))
+    say("the tests that need " + ", ".join(missing) + " will be skipped, each saying so")
+    if before is None and shutil.which("apt-get"):
+        say("to have them: sudo apt-get install " + " ".join(missing))
+
+
+# --- the environment
+
+
+def environment(extras: Sequence[str]) -> None:
+    """Make, complete or repair the environment; nothing is done when it is as it should be."""
+    ENV.mkdir(exist_ok=True)
+    with only_one():
+        stamp = read_stamp()
+        usable = stamp.get("python") == python_mark()
+        have = set(stamp.get("extras", [])) if usable else set()
+        if usable and stamp.get("project") == project_mark() and have >= set(extras) and is_whole(extras):
+            return
+        wanted = sorted(have | set(extras))
+        with contextlib.suppress(FileNotFoundError):
+            STAMP.unlink()  # from here until the end it is half-made
+        if usable and succeeds(str(PYTHON), "-m", "pip", "--version"):
+            say("bringing the environment up to date")
+            if not install(wanted):
+                return
+            say("that failed; making the environment anew")
+        else:
+            say(f"making the environment in {ENV.name} (once; a minute or two)")
+        make_venv()
+        problem = install(wanted)
+        if problem:
+            hint = "This machine seems not to reach its package index: is it on the network? "
+            raise Failure(
+                ("" if not OFFLINE.search(problem) else hint)
+                + "pip could not install what is needed (it was used as `pip config list` shows it):\n"
+                + last_lines(problem)
+            )
+
+
+def python_mark() -> str:
+    """Tell this Python and this folder from others: an environment fits no other."""
+    return f"{sys.version} {base_python()} {REPO}"
+
+
+def project_mark() -> str:
+    """Tell this state of pyproject.toml from others."""
+    return hashlib.sha256((REPO / "pyproject.toml").read_bytes()).hexdigest()
+
+
+def read_stamp() -> dict[str, Any]:
+    """Give what was last made completely; empty when nothing was."""
+    try:
+        stamp = json.loads(STAMP.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return stamp if isinstance(stamp, dict) else {}
+
+
+def is_whole(extras: Sequence[str]) -> bool:
+    """Say whether the environment runs, has all it needs, and imports the package from this folder."""
+    code = (
+        "import importlib.metadata as m, os, re, sys, espressoscope\n"
+        "for need in m.requires('espressoscope') or ():\n"
+        "    extra = re.search('extra == .([\\w-]+)', need)\n"
+        "    if extra is None or extra[1] in sys.argv[2:]: m.version(re.match('[\\w.-]+', need)[0])\n"
+        "sys.exit(os.path.commonpath([espressoscope.__file__, sys.argv[1]]) != sys.argv[1])"
+    )
+    return succeeds(str(PYTHON), "-I", "-c", code, str(REPO), *extras)
+
+
+def install(extras: list[str]) -> str:
+    """Install the package as editable with its extras; gives "" or pip's own words."""
+    target = f"{REPO}[{','.join(extras)}]" if extras else str(REPO)
+    code, text = quietly([str(PYTHON), "-m", "pip", "install", "--no-input", "-e", target], child_env())
+    if code != 0:
+        return text or "pip failed"
+    if not is_whole(extras):
+        return text + "\npip said it was done, yet the package cannot be imported from this folder"
+    stamp = {"python": python_mark(), "project": project_mark(), "extras": extras}
+    STAMP.write_text(json.dumps(stamp, indent=1), encoding="utf-8")
+    return ""
+
+
+def child_env(**more: str) -> dict[str, str]:
+    """Give the variables for a program of the environment."""
+    env = {name: value for name, value in os.environ.items() if name not in ("PYTHONHOME", "PYTHONPATH")}
+    env["PATH"] = os.pathsep.join([str(PYTHON.parent), env.get("PATH", os.defpath)])
+    env.update(more, VIRTUAL_ENV=str(ENV), PIP_USER="0", PIP_DISABLE_PIP_VERSION_CHECK="1")
+    return env
+
+
+def base_python() -> str:
+    """Give the Python beneath any virtual environment that runs this program."""
+    return str(getattr(sys, "_base_executable", None) or sys.executable)
+
+
+def make_venv() -> None:
+    """Make an empty virtual environment that has pip, as this machine allows."""
+    for entry in ENV.iterdir():
+        if entry.name == "lock":
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(str(entry))
+        else:
+            entry.unlink()
+    base = base_python()
+    if not succeeds(base, "-c", "import venv, ensurepip"):  # Debian ships these apart
+        name = f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"
+        before = privilege()
+        problem = apt_install([name], before) if before is not None else ""
+        if problem or before is None:
+            venv_without_ensurepip(name, problem)
+            return
+    code, text = quietly([base, "-m", "venv", str(ENV)], dict(os.environ))
+    if code != 0:
+        raise Failure("no virtual environment could be made:\n" + last_lines(text))
+
+
+def venv_without_ensurepip(package: str, problem: str) -> None:
+    """Make the environment with a pip fetched from the package index, for want of Debian's."""
+    try:
+        code, text = quietly([base_python(), "-m", "venv", "--without-pip", str(ENV)], dict(os.environ))
+        if code != 0:
+            raise OSError(text)
+        with tempfile.TemporaryDirectory() as folder:
+            wheel = fetch_pip(Path(folder))
+            env = child_env(PYTHONPATH=str(wheel))
+            code, text = quietly(
+                [str(PYTHON), "-m", "pip", "install", "--no-index", "--no-deps", str(wheel)], env
+            )
+        if code != 0:
+            raise OSError(text)
+    except (OSError, ValueError, configparser.Error) as error:
+        apt = f"apt-get said:\n{last_lines(problem)}\n" if problem else ""
+        raise Failure(
+            f"this Python cannot make virtual environments: Debian and Ubuntu ship that as {package}.\n{apt}"
+            f"  Fetching pip from the package index instead failed too: {last_lines(str(error), 2).strip()}\n"
+            f"  Install it, then run this again:  sudo apt-get install {package}"
+        ) from error
+
+
+def fetch_pip(folder: Path) -> Path:
+    """Download pip's newest final wheel from the index pip is configured to use, and check its hash."""
+    index = pip_setting("index-url", "https://pypi.org/simple").rstrip("/") + "/pip/"
+    context = ssl.create_default_context(cafile=pip_setting("cert", "") or None)
+    with urllib.request.urlopen(index, timeout=30, context=context) as answer:
+        page = answer.read(1 << 24).decode("utf-8", "replace")
+    links = re.findall(r'<a\b[^>]*?href="([^"]*/pip-([\d.]+)-py3-none-any\.whl#sha256=([0-9a-f]{64}))"', page)
+    if not links:
+        raise ValueError(f"no pip at {index}")
+    link, version, digest = max(links, key=lambda found: [int(part) for part in found[1].split(".")])
+    with urllib.request.urlopen(urllib.parse.urljoin(index, link), timeout=60, context=context) as answer:
+        data = answer.read(1 << 26)
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise ValueError(f"pip {version} came damaged from {index}")
+    wheel = folder / f"pip-{version}-py3-none-any.whl"
+    wheel.write_bytes(data)
+    return wheel
+
+
+def pip_setting(name: str, default: str) -> str:
+    """Read one of pip's settings where pip is not there to read it itself."""
+    value = os.environ.get("PIP_" + name.upper().replace("-", "_"))
+    if value:
+        return value
+    config = configparser.RawConfigParser()
+    home = Path(os.path.expanduser("~"))
+    files = [Path("/etc/pip.conf"), home / ".pip/pip.conf", home / ".config/pip/pip.conf"]
+    config.read([str(path) for path in files] + [os.environ.get("PIP_CONFIG_FILE", os.devnull)])
+    return config.get("global", name, fallback=default)
+
+
+@contextlib.contextmanager
+def only_one() -> Iterator[None]:
+    """Keep two of these programs from making the environment at once; the system frees a dead one's lock."""
+    with open(str(ENV / "lock"), "a") as file:
+        deadline = time.monotonic() + LOCK_WAIT_S
+        told = False
+        while not try_lock(file.fileno()):
+            if not told:
+                say("waiting for another dev.py that is making the environment")
+                told = True
+            if time.monotonic() > deadline:
+                raise Failure(
+                    f"another dev.py has been making the environment for {LOCK_WAIT_S / 60:.0f} minutes"
+                )
+            time.sleep(0.2)
+        yield
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file until it is closed; False when another program has it."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+# --- the commands
+
+
+def demo(arguments: list[str]) -> int:
+    """Run the demo where the person stands: its files land there."""
+    command = [str(PYTHON), "-m", "espressoscope", "demo", *arguments]
+    if os.name == "nt":
+        return subprocess.call(command, env=child_env())
+    os.execve(command[0], command, child_env())  # signals and exit code are the demo's own
+
+
+def lint(arguments: list[str]) -> int:
+    """Run ruff and mypy, all of them even when one fails."""
+    python = str(PYTHON)
+    checks = [[python, "-m", "ruff", "check", "."], [python, "-m", "ruff", "format", "--check", "."]]
+    for name in PLATFORMS:
+        cache = str(Path(".mypy_cache", name))
+        checks.append([python, "-m", "mypy", "--platform", name, "--cache-dir", cache])
+    failed = []
+    for command in checks:
+        words = " ".join(command[2:])
+        say(words)
+        if call(command, child_env()) != 0:
+            failed.append(words)
+    if failed:
+        say("failed: " + "; ".join(failed))
+    return 1 if failed else 0
+
+
+def test(arguments: list[str]) -> int:
+    """Run lint and the test suite, looking for cameras on this machine only."""
+    programs()
+    linted = lint([])
+    env = child_env(ESPRESSOSCOPE_NETWORKS="127.0.0.1/32")
+    code = call([str(PYTHON), "-m", "pytest", *arguments], env)
+    if linted:
+        say("lint failed, see above the tests")
+    return code or linted
+
+
+def bench(arguments: list[str]) -> int:
+    """Run the benchmarks, or those named."""
+    files = sorted(path for path in (REPO / "benchmarks").glob("bench_*.py"))
+    names = [path.stem[len("bench_") :] for path in files]
+    unknown = [name for name in arguments if name not in names]
+    if unknown:
+        raise Failure(f"no benchmark {', '.join(unknown)}; there are: {', '.join(names)}")
+    code = 0
+    for path, name in zip(files, names):
+        if not arguments or name in arguments:
+            say(f"benchmark {name}")
+            code = call([str(PYTHON), str(path)], child_env(ESPRESSOSCOPE_NETWORKS="127.0.0.1/32")) or code
+    return code
+
+
+def nothing(arguments: list[str]) -> int:
+    """Run nothing: the environment has been made."""
+    return 0
+
+
+COMMANDS = {"demo": demo, "test": test, "lint": lint, "bench": bench, "env": nothing}
+
+
+def newer_python() -> str | None:
+    """Find a Python that is new enough, where this one is not."""
+    found = (shutil.which(f"python3.{minor}") for minor in range(19, WANTED[1] - 1, -1))
+    return next((path for path in found if path), None)
+
+
+def main(argv: list[str]) -> int:
+    """Run one command; gives the exit code."""
+    if not argv or argv[0] not in COMMANDS:
+        print(__doc__, file=sys.stdout if argv[:1] in (["-h"], ["--help"]) else sys.stderr)
+        return 0 if argv[:1] in (["-h"], ["--help"]) else 2
+    if sys.version_info < WANTED:
+        found = newer_python()
+        if found is None:
+            have = ".".join(str(part) for part in sys.version_info[:3])
+            say(f"Python 3.{WANTED[1]} or newer is needed, this is {have} ({sys.executable}).")
+            say("Debian 12 and Ubuntu 24.04 have it as python3; elsewhere: https://www.python.org/downloads")
+            return 1
+        return subprocess.call([found, str(Path(__file__).resolve()), *argv])
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        environment(EXTRAS[argv[0]])
+        return COMMANDS[argv[0]](argv[1:])
+    except Failure as failure:
+        say(str(failure))
+    except OSError as error:
+        say(f"{error.strerror or error}{': ' + str(error.filename) if error.filename else ''}")
+    except KeyboardInterrupt:
+        say("stopped")
+        return 130
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
