@@ -150,9 +150,11 @@ def succeeds(*command: str) -> bool:
     return done.returncode == 0
 
 
-def last_lines(text: str, number: int = 12) -> str:
-    """Give the end of a program's output, indented."""
-    return "\n".join("    " + line for line in text.strip().splitlines()[-number:])
+def last_lines(text: str, number: int = 8) -> str:
+    """Give the end of a program's output, indented and without its warnings."""
+    lines = [line.strip()[:300] for line in text.splitlines()]
+    lines = [line for line in lines if line and not line.startswith(("WARNING:", "W:"))]
+    return "\n".join("    " + line for line in lines[-number:])
 
 
 # --- Debian's packages
@@ -236,11 +238,15 @@ def environment(extras: Sequence[str]) -> None:
         make_venv()
         problem = install(wanted)
         if problem:
-            hint = "This machine seems not to reach its package index: is it on the network? "
+            hint = (
+                "  The package index was not reached: is this machine on the network? pip is used as it is\n"
+            )
+            hint += f"  set up here; see {PYTHON} -m pip config list"
+            found = OFFLINE.search(problem)
             raise Failure(
-                ("" if not OFFLINE.search(problem) else hint)
-                + "pip could not install what is needed (it was used as `pip config list` shows it):\n"
+                "pip could not install what is needed. Its last words:\n"
                 + last_lines(problem)
+                + (f"\n{hint}" if found else "")
             )
 
 
