@@ -1,0 +1,266 @@
+"""One GET, one answer, one connection: how every control request travels.
+
+The whole request goes out in one write (half a request blocks the device's port for 5 s), requests are never
+pipelined,
+and the connection is closed by us (``Connection: close`` is ignored by esp_http_server, and an idle
+connection counts
+towards its seven sockets).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from espressoscope.device.address import netloc
+from espressoscope.device.resolve import resolve
+from espressoscope.errors import (
+    CameraTimeout,
+    ConnectError,
+    ConnectReason,
+    RemoteProtocolError,
+)
+from espressoscope.wire.parser import Body, End, Head, Limits, Part, ResponseParser
+from espressoscope.wire.request import build_get
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from espressoscope.device.address import Address
+    from espressoscope.wire.parser import Event, Headers
+
+_P = TypeVar("_P", bound=asyncio.BaseProtocol)
+
+__all__ = ["CONNECT_TIMEOUT_S", "Response", "connect", "connect_error", "fetch"]
+
+CONNECT_TIMEOUT_S = 4.0
+"""Longest wait for a TCP connection, in seconds: modem sleep takes up to 0.6 s, a lost SYN 1 to 3 s."""
+
+_REPLY_LIMITS = Limits(max_body=16 * 1024 * 1024)
+
+_UNREACHABLE = {
+    errno.ENETUNREACH,
+    errno.EHOSTUNREACH,
+    errno.ENETDOWN,
+    errno.EHOSTDOWN,
+    errno.EADDRNOTAVAIL,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EINVAL,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A whole answer to one request.
+
+    Attributes
+    ----------
+    status : int
+        HTTP status code.
+    reason : str
+        Its words, as sent.
+    headers : Headers
+        All header lines.
+    body : bytes
+        The body, transfer coding undone.
+    """
+
+    status: int
+    reason: str
+    headers: Headers
+    body: bytes
+
+
+async def fetch(
+    address: Address,
+    path: str,
+    *,
+    timeout_s: float,
+    connect_timeout_s: float = CONNECT_TIMEOUT_S,
+    phase: str = "status",
+    camera: str = "",
+    limits: Limits = _REPLY_LIMITS,
+) -> Response:
+    """Ask for one path and give the whole answer.
+
+    Parameters
+    ----------
+    address : Address
+        Host, port and password; its own path is not used.
+    path : str
+        Raw path and query, sent exactly as given.
+    timeout_s, connect_timeout_s : float
+        Longest wait for the whole answer, and before it for the connection, in seconds.
+    phase : str
+        Named in a `CameraTimeout`.
+    camera : str
+        Named in every error.
+    limits : Limits
+        Ceilings of the answer.
+
+    Raises
+    ------
+    ConnectError, CameraTimeout, RemoteProtocolError
+        Nothing else escapes. A multipart stream instead of an answer is a RemoteProtocolError.
+    """
+    camera = camera or str(address)
+    request = build_get(address.netloc, path, auth=address.auth)
+    transport, exchange = await connect(
+        address,
+        lambda: _Exchange(request, limits),
+        timeout_s=connect_timeout_s,
+        camera=camera,
+    )
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await exchange.answer
+    except TimeoutError:
+        raise CameraTimeout(
+            f"no whole answer to {path.partition('?')[0]} within {timeout_s:g} s",
+            phase=phase,
+            timeout_s=timeout_s,
+            camera=camera,
+            hint="It may be busy or asleep: try again, or switch it off and on",
+        ) from None
+    except RemoteProtocolError as error:
+        error.camera = error.camera or camera
+        raise
+    except OSError as error:
+        raise RemoteProtocolError(
+            f"the connection broke before the answer to {path.partition('?')[0]} was complete ({error})",
+            offset=exchange.parser.offset,
+            camera=camera,
+            hint="The camera may be restarting: try again in ten seconds",
+        ) from error
+    finally:
+        transport.abort()
+
+
+async def connect(
+    address: Address,
+    protocol_factory: Callable[[], _P],
+    *,
+    timeout_s: float,
+    camera: str,
+) -> tuple[asyncio.Transport, _P]:
+    """Open a TCP connection to the first address of a host that answers.
+
+    Raises
+    ------
+    ConnectError, CameraTimeout
+        Nothing else escapes.
+    """
+    loop = asyncio.get_running_loop()
+    failure: Exception | None = None
+    try:
+        async with asyncio.timeout(timeout_s):
+            for host in await resolve(address.host, timeout_s=timeout_s, camera=camera):
+                try:
+                    return await loop.create_connection(protocol_factory, host, address.port)
+                except OSError as error:
+                    failure = error
+    except TimeoutError:
+        raise CameraTimeout(
+            f"no answer to the connection within {timeout_s:g} s",
+            phase="connect",
+            timeout_s=timeout_s,
+            camera=camera,
+            hint="Is it switched on, and in the same network as this computer?",
+        ) from failure
+    assert isinstance(failure, OSError)
+    raise connect_error(failure, address, camera) from failure
+
+
+def connect_error(error: OSError, address: Address, camera: str) -> ConnectError:
+    """Say what a failed connection attempt means; the one table from operating system errors to ours."""
+    if isinstance(error, ConnectionRefusedError):
+        return ConnectError(
+            f"the host is there, but nothing listens on port {address.port}",
+            reason=ConnectReason.REFUSED,
+            camera=camera,
+            hint="Is this a camera, and has it finished starting? Control is on port 80, the stream on 81",
+        )
+    where = f" ({error.strerror or error})"
+    if error.errno in _UNREACHABLE or sys.platform == "win32":
+        return ConnectError(
+            f"there is no way to {netloc(address.host, address.port)} from this computer{where}",
+            reason=ConnectReason.UNREACHABLE,
+            camera=camera,
+            hint="Join the camera's network, or correct the address",
+        )
+    return ConnectError(
+        f"the connection failed{where}",
+        reason=ConnectReason.UNREACHABLE,
+        camera=camera,
+        hint="Check the network, then try again",
+    )
+
+
+class _Exchange(asyncio.BufferedProtocol):
+    """One request written, one answer collected into a future."""
+
+    def __init__(self, request: bytes, limits: Limits) -> None:
+        self.parser = ResponseParser(limits)
+        self.answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self._request = request
+        self._head: Head | None = None
+        self._body = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)
+        transport.write(self._request)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self.parser.get_buffer(sizehint)
+
+    def buffer_updated(self, nbytes: int) -> None:
+        try:
+            self._take(self.parser.receive(nbytes))
+        except RemoteProtocolError as error:
+            self._fail(error)
+
+    def eof_received(self) -> None:
+        try:
+            self._take(self.parser.end())
+        except RemoteProtocolError as error:
+            self._fail(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.answer.done():
+            self._fail(
+                exc
+                or RemoteProtocolError(
+                    "the connection was closed without an answer",
+                    offset=self.parser.offset,
+                    hint="The camera may be restarting, or this is no camera",
+                )
+            )
+
+    def _take(self, events: list[Event]) -> None:
+        for event in events:
+            if isinstance(event, Head):
+                self._head = event
+                if event.headers.get("content-type", "").lower().startswith("multipart/"):
+                    self._fail(_stream_instead())
+            elif isinstance(event, Part):
+                self._fail(_stream_instead())
+            elif isinstance(event, Body):
+                self._body = event.data
+            elif isinstance(event, End) and event.clean and self._head is not None and not self.answer.done():
+                head = self._head
+                self.answer.set_result(Response(head.status, head.reason, head.headers, self._body))
+
+    def _fail(self, error: Exception) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
+def _stream_instead() -> RemoteProtocolError:
+    return RemoteProtocolError(
+        "the answer is an endless stream",
+        hint="This is the address of a stream: give it as a URL, http://host:port/path",
+    )

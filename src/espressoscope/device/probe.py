@@ -1,0 +1,107 @@
+"""Find out whether a URL is a bare MJPEG stream, keeping the connection when it is one."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+from espressoscope.device.stream import StreamConnection, StreamSink, open_stream
+from espressoscope.errors import CameraTimeout, ConnectError, ConnectReason
+
+if TYPE_CHECKING:
+    from espressoscope.device.address import Address
+    from espressoscope.wire.parser import Damage, Part
+
+__all__ = ["Relay", "probe_stream"]
+
+PROBE_TIMEOUT_S = 6.0
+"""Longest wait for the head of the answer, in seconds."""
+_MAX_REDIRECTS = 3
+
+
+class Relay:
+    """A sink until the stream's link is ready: lets parts go, then passes them on."""
+
+    def __init__(self) -> None:
+        self.first_part = asyncio.Event()
+        self._sink: StreamSink | None = None
+
+    def pass_on_to(self, sink: StreamSink) -> None:
+        """Hand everything from now on to this sink."""
+        self._sink = sink
+
+    def part(self, part: Part, now_ns: int) -> None:
+        """Take one part."""
+        self.first_part.set()
+        if self._sink is not None:
+            self._sink.part(part, now_ns)
+
+    def damage(self, damage: Damage) -> None:
+        """Take note of damage."""
+        if self._sink is not None:
+            self._sink.damage(damage)
+
+
+async def probe_stream(address: Address) -> tuple[Address, StreamConnection, Relay] | None:
+    """Open a URL; give the open stream when it is one, None when it is something else.
+
+    Follows up to three redirects on the same host (Tasmota answers ``/`` on its stream port with one to
+    ``/cam.mjpeg``).
+
+    Raises
+    ------
+    ConnectError, CameraTimeout, RemoteProtocolError
+        No connection, no answer, a password wanted, or no HTTP.
+    """
+    camera = str(replace(address, path=""))
+    for _ in range(_MAX_REDIRECTS):
+        relay = Relay()
+        connection = await open_stream(address, relay, camera=camera)
+        try:
+            is_stream = await _is_stream(connection, relay)
+        except BaseException:
+            connection.abort()
+            raise
+        if is_stream:
+            return address, connection, relay
+        connection.abort()
+        location = connection.location
+        if location is None:
+            break
+        target = urlsplit(urljoin(address.url, location))
+        if target.hostname != address.host or target.scheme != "http":
+            break
+        path = target.path + (f"?{target.query}" if target.query else "")
+        address = replace(address, port=target.port or 80, path=path)
+    error = connection.closed.result() if connection.closed.done() else None
+    if isinstance(error, ConnectError) and error.reason is not ConnectReason.NOT_A_CAMERA:
+        raise error
+    if connection.head is None and error is not None:
+        raise error
+    return None
+
+
+async def _is_stream(connection: StreamConnection, relay: Relay) -> bool:
+    first_part = asyncio.ensure_future(relay.first_part.wait())
+    try:
+        async with asyncio.timeout(PROBE_TIMEOUT_S):
+            await connection.headed
+            if connection.multipart:
+                return True
+            # ffmpeg calls its stream application/octet-stream: only the first part tells.
+            await asyncio.wait([first_part, connection.closed], return_when=asyncio.FIRST_COMPLETED)
+            return relay.first_part.is_set()
+    except TimeoutError:
+        if connection.head is not None:
+            return False
+        raise CameraTimeout(
+            f"connected, but not a byte came within {PROBE_TIMEOUT_S:g} s",
+            phase="stream",
+            timeout_s=PROBE_TIMEOUT_S,
+            camera=str(connection.address),
+            hint="If this is a camera's stream, another viewer may hold it: close browser tabs too",
+        ) from None
+    finally:
+        first_part.cancel()

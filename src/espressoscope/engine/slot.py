@@ -1,0 +1,155 @@
+"""Where frames wait for their consumers: the latest slot and the bounded in-order subscription.
+
+Both are filled on the loop's thread, which must never wait, and emptied on any other. A put costs no lock
+while nobody waits: the frame is stored first and the count of waiters read after it, a waiter counts itself
+first
+and looks for the frame after, so one of the two always sees the other.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from espressoscope.model import Frame
+
+__all__ = ["LatestSlot", "Subscription", "Wakeup"]
+
+_SLICE_S = 0.2
+"""Longest uninterrupted wait: on Windows a lock that is waited for does not see Ctrl-C."""
+
+
+class Wakeup:
+    """A condition that costs its notifier nothing while nobody waits."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._waiters = 0
+
+    def notify(self) -> None:
+        """Wake every waiter; called from the loop's thread."""
+        if self._waiters:
+            with self._condition:
+                self._condition.notify_all()
+
+    def wait(self, ready: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until `ready()` is true or the time is up; give its last answer."""
+        if ready():
+            return True
+        deadline = time.monotonic() + timeout_s
+        with self._condition:
+            self._waiters += 1
+            try:
+                while not ready():
+                    left = deadline - time.monotonic()
+                    if left <= 0:
+                        return ready()
+                    self._condition.wait(min(left, _SLICE_S))
+            finally:
+                self._waiters -= 1
+        return True
+
+
+class LatestSlot:
+    """The newest whole frame; a newer one replaces it.
+
+    Attributes
+    ----------
+    frame : Frame or None
+        The newest one.
+    superseded : int
+        Frames replaced before anybody took them.
+    """
+
+    def __init__(self) -> None:
+        self.frame: Frame | None = None
+        self.superseded = 0
+        self._untaken = False
+        self._wakeup = Wakeup()
+
+    def put(self, frame: Frame) -> None:
+        """Store the newest frame; never blocks."""
+        if self._untaken:
+            self.superseded += 1
+        self.frame = frame
+        self._untaken = True
+        self._wakeup.notify()
+
+    def wake(self) -> None:
+        """Make waiters look again, because the link has ended."""
+        self._wakeup.notify()
+
+    def wait(
+        self, fits: Callable[[Frame], bool], ended: Callable[[], bool], timeout_s: float
+    ) -> Frame | None:
+        """Wait for a newest frame that fits, at most `timeout_s` seconds or until `ended()`; None without."""
+
+        def ready() -> bool:
+            frame = self.frame
+            return (frame is not None and fits(frame)) or ended()
+
+        self._wakeup.wait(ready, timeout_s)
+        frame = self.frame
+        if frame is None or not fits(frame):
+            return None
+        self._untaken = False
+        return frame
+
+
+class Subscription:
+    """Frames in order for one consumer; when it is too slow the oldest are dropped, and counted.
+
+    Parameters
+    ----------
+    capacity : int
+        Most frames that wait.
+    damaged : bool
+        Also give truncated and corrupt frames.
+
+    Attributes
+    ----------
+    dropped : int
+        Frames let go because the consumer was too slow.
+    """
+
+    def __init__(self, capacity: int, *, damaged: bool = False) -> None:
+        self.dropped = 0
+        self.damaged = damaged
+        self._capacity = capacity
+        self._frames: deque[Frame] = deque()
+        self._wakeup = Wakeup()
+
+    def put(self, frame: Frame) -> bool:
+        """Append a frame; never blocks. True when the oldest had to go for it."""
+        if frame.status in ("truncated", "corrupt") and not self.damaged:
+            return False
+        frames = self._frames
+        frames.append(frame)
+        full = len(frames) > self._capacity
+        if full:
+            try:
+                frames.popleft()
+            except IndexError:
+                full = False  # the consumer has just taken it
+            else:
+                self.dropped += 1
+        self._wakeup.notify()
+        return full
+
+    def wake(self) -> None:
+        """Make the consumer look again, because the link has ended."""
+        self._wakeup.notify()
+
+    def wait(self, ended: Callable[[], bool], timeout_s: float) -> Frame | None:
+        """Take the oldest frame, waiting at most `timeout_s` seconds or until `ended()`; None without."""
+        frames = self._frames
+        self._wakeup.wait(lambda: bool(frames) or ended(), timeout_s)
+        try:
+            return frames.popleft()
+        except IndexError:
+            return None
