@@ -11,7 +11,6 @@ from espressoscope.errors import ConnectError, ConnectReason, UnsupportedError
 
 __all__ = ["Address", "clean_text", "parse_address"]
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 # RFC 1123 names, with the underscore that home routers and mDNS names use.
 _HOST_NAME = re.compile(r"(?=.{1,253}\.?$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_-]{1,63})*\.?")
 
@@ -58,8 +57,8 @@ def netloc(host: str, port: int) -> str:
 
 
 def clean_text(text: str, limit: int = 64) -> str:
-    """Strip control, bidirectional and zero-width characters from a text the network gave; cap its length."""
-    return _CONTROL.sub("", text).strip()[:limit]
+    """Drop what is not printable (control and bidirectional marks) from a text; cap its length."""
+    return "".join(c for c in text[: 16 * limit] if c.isprintable()).strip()[:limit]
 
 
 def parse_address(text: str) -> Address:
@@ -108,7 +107,9 @@ def parse_address(text: str) -> Address:
 
 def _host_and_port(text: str, shown: str) -> tuple[str, int]:
     if text.startswith("["):
-        host, _, tail = text[1:].partition("]")
+        host, bracket, tail = text[1:].partition("]")
+        if not bracket:
+            raise _not_an_address(shown)
     elif text.count(":") > 1:
         host, tail = text, ""
     else:

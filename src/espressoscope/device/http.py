@@ -23,14 +23,17 @@ from espressoscope.errors import (
     ConnectReason,
     RemoteProtocolError,
 )
-from espressoscope.wire.parser import Body, End, Head, Limits, Part, ResponseParser
+from espressoscope.wire.events import Body, End, Head, Part
+from espressoscope.wire.limits import Limits
+from espressoscope.wire.parser import ResponseParser
 from espressoscope.wire.request import build_get
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from espressoscope.device.address import Address
-    from espressoscope.wire.parser import Event, Headers
+    from espressoscope.wire.events import Event
+    from espressoscope.wire.headers import Headers
 
 _P = TypeVar("_P", bound=asyncio.BaseProtocol)
 
@@ -244,7 +247,7 @@ class _Exchange(asyncio.BufferedProtocol):
         for event in events:
             if isinstance(event, Head):
                 self._head = event
-                if event.headers.get("content-type", "").lower().startswith("multipart/"):
+                if (event.headers.get("content-type") or "").lower().startswith("multipart/"):
                     self._fail(_stream_instead())
             elif isinstance(event, Part):
                 self._fail(_stream_instead())

@@ -17,7 +17,7 @@ from espressoscope.device.http import CONNECT_TIMEOUT_S, Response, fetch
 from espressoscope.errors import CameraError, ConnectError, ConnectReason, RemoteProtocolError
 from espressoscope.model import CameraInfo
 from espressoscope.tables.firmware import Family, family_of, recognise_status
-from espressoscope.wire.parser import Limits
+from espressoscope.wire.limits import Limits
 from espressoscope.wire.status import parse_status
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from espressoscope.device.stream import StreamConnection, StreamSink, open_stream
@@ -12,7 +12,7 @@ from espressoscope.errors import CameraTimeout, ConnectError, ConnectReason
 
 if TYPE_CHECKING:
     from espressoscope.device.address import Address
-    from espressoscope.wire.parser import Damage, Part
+    from espressoscope.wire.events import Damage, Part
 
 __all__ = ["Relay", "probe_stream"]
 
@@ -91,7 +91,8 @@ async def _is_stream(connection: StreamConnection, relay: Relay) -> bool:
             if connection.multipart:
                 return True
             # ffmpeg calls its stream application/octet-stream: only the first part tells.
-            await asyncio.wait([first_part, connection.closed], return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[Any]] = {first_part, connection.closed}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             return relay.first_part.is_set()
     except TimeoutError:
         if connection.head is not None:

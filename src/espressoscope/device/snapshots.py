@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING
 
 from espressoscope.device.control import CAPTURE_TIMEOUT_S, ControlPort
 from espressoscope.errors import CameraError, RemoteProtocolError, UnsupportedError
+from espressoscope.wire.events import Part, PartHead
 from espressoscope.wire.jpeg import inspect
-from espressoscope.wire.parser import Part
 
 if TYPE_CHECKING:
     from espressoscope.device.stream import StreamSink
-    from espressoscope.wire.parser import Headers
 
-__all__ = ["FLUSHED_CAPTURES", "SnapshotPoller", "capture", "capture_fresh", "stamp_ns"]
+__all__ = ["FLUSHED_CAPTURES", "SnapshotPoller", "capture", "capture_fresh"]
 
 FLUSHED_CAPTURES = 2
 """Captures thrown away before a fresh one: drivers hand out up to ``fb_count`` (2) old buffers first
@@ -50,13 +49,7 @@ async def capture(port: ControlPort, path: str) -> Part:
             camera=port.camera,
             hint="A smaller framesize or a higher quality number helps when pictures outgrow its buffer",
         )
-    return Part(
-        body=reply.body,
-        headers=reply.headers,
-        content_type="image/jpeg",
-        device_ns=stamp_ns(reply.headers),
-        complete=True,
-    )
+    return Part(reply.body, PartHead(reply.headers))
 
 
 async def capture_fresh(port: ControlPort, path: str, size: tuple[int, int] | None = None) -> Part:
@@ -87,17 +80,6 @@ async def capture_fresh(port: ControlPort, path: str, size: tuple[int, int] | No
         camera=port.camera,
         hint="The framesize may be too large for this board: try a smaller one",
     )
-
-
-def stamp_ns(headers: Headers | None) -> int | None:
-    """Read ``X-Timestamp: seconds.fraction`` as nanoseconds; None when there is no such number."""
-    text = "" if headers is None else (headers.get("x-timestamp") or "")
-    seconds, _, fraction = text.strip().partition(".")
-    if not (seconds.isascii() and seconds.isdigit() and len(seconds) <= 12):
-        return None
-    if fraction and not (fraction.isascii() and fraction.isdigit()):
-        return None
-    return int(seconds) * 1_000_000_000 + int(fraction[:9].ljust(9, "0"))
 
 
 class SnapshotPoller:

@@ -15,11 +15,12 @@ from espressoscope.device.address import Address, clean_text
 from espressoscope.device.http import CONNECT_TIMEOUT_S, connect
 from espressoscope.device.identify import not_a_camera, wants_password
 from espressoscope.errors import CameraError, ConnectError, ConnectReason, RemoteProtocolError
-from espressoscope.wire.parser import Body, Damage, End, Head, Part, ResponseParser
+from espressoscope.wire.events import Body, Damage, End, Head, Part
+from espressoscope.wire.parser import ResponseParser
 from espressoscope.wire.request import build_get
 
 if TYPE_CHECKING:
-    from espressoscope.wire.parser import Event
+    from espressoscope.wire.events import Event
 
 __all__ = ["Source", "StreamConnection", "StreamSink", "open_stream"]
 

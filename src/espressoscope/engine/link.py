@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from espressoscope.device.stream import Source, StreamSink
     from espressoscope.model import StreamStats
-    from espressoscope.wire.parser import Damage, Part
+    from espressoscope.wire.events import Damage, Part
 
 __all__ = ["STALL_S", "Link"]
 

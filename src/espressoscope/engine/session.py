@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from espressoscope.device.address import Address
     from espressoscope.device.stream import Source, StreamConnection, StreamSink
     from espressoscope.model import SetResult, SettingValue
-    from espressoscope.wire.parser import Part
+    from espressoscope.wire.events import Part
 
 __all__ = ["CameraSession", "StreamSource"]
 
