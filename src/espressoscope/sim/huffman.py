@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["AC_CHROMA", "AC_LUMA", "DC_CHROMA", "DC_LUMA", "Bits", "HuffmanCode", "ac_bits", "dc_bits"]
+__all__ = [
+    "AC_CHROMA",
+    "AC_LUMA",
+    "DC_CHROMA",
+    "DC_LUMA",
+    "Bits",
+    "BitReader",
+    "HuffmanCode",
+    "ac_bits",
+    "dc_bits",
+]
 
 Bits = tuple[int, int]
 """A value and how many bits long it is."""
@@ -23,11 +33,12 @@ _SIXTEEN_ZEROS: Final = 0xF0
 
 @dataclass(frozen=True, slots=True)
 class HuffmanCode:
-    """One table: how many codes of each length 1 to 16, the symbols in order, and the codes."""
+    """One table: how many codes of each length 1 to 16, the symbols in order, and the codes both ways."""
 
     counts: bytes
     symbols: bytes
     codes: Mapping[int, Bits]
+    names: Mapping[Bits, int]
 
 
 def _build(counts: str, symbols: str) -> HuffmanCode:
@@ -40,7 +51,7 @@ def _build(counts: str, symbols: str) -> HuffmanCode:
             code += 1
         at += count
         code <<= 1
-    return HuffmanCode(lengths, names, codes)
+    return HuffmanCode(lengths, names, codes, {word: symbol for symbol, word in codes.items()})
 
 
 _DC_SYMBOLS: Final = "000102030405060708090a0b"
@@ -93,3 +104,50 @@ def ac_bits(coefficients: Sequence[int], code: HuffmanCode) -> Bits:
         word, length = code.codes[_END_OF_BLOCK]
         bits, total = bits << length | word, total + length
     return bits, total
+
+
+class BitReader:
+    """Read scan data block by block; only what a test of its own output or a splice needs.
+
+    Parameters
+    ----------
+    scan : bytes
+        Entropy-coded data with its stuffed zero bytes.
+    """
+
+    def __init__(self, scan: bytes) -> None:
+        plain = scan.replace(b"\xff\x00", b"\xff")
+        self._bits = int.from_bytes(plain, "big")
+        self.left = 8 * len(plain)
+
+    def _take(self, count: int) -> int:
+        if count > self.left:
+            raise ValueError("scan data ends inside a block")
+        self.left -= count
+        return self._bits >> self.left & ((1 << count) - 1)
+
+    def _symbol(self, code: HuffmanCode) -> int:
+        word = 0
+        for length in range(1, 17):
+            word = word << 1 | self._take(1)
+            if (symbol := code.names.get((word, length))) is not None:
+                return symbol
+        raise ValueError("no such code")
+
+    def _value(self, size: int) -> int:
+        value = self._take(size)
+        return value if size == 0 or value >> (size - 1) else value - (1 << size) + 1
+
+    def block(self, dc: HuffmanCode, ac: HuffmanCode) -> list[int]:
+        """Read one block: the difference of its mean, then its other coefficients in zigzag order.
+
+        Trailing zeros are left out, so 64 numbers mean that no end-of-block code followed.
+        """
+        out = [self._value(self._symbol(dc))]
+        while len(out) < 64:
+            symbol = self._symbol(ac)
+            if symbol == _END_OF_BLOCK:
+                break
+            out += [0] * (symbol >> 4)
+            out.append(self._value(symbol & 15))
+        return out

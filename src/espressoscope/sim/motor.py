@@ -61,9 +61,9 @@ class FocusMotor:
         return path[-1][1]
 
     @property
-    def distance(self) -> float:
-        """Distance from best focus, in steps, never negative."""
-        return abs(self.position - self.best)
+    def offset(self) -> float:
+        """Where the stage is now, in steps from best focus, signed."""
+        return self.position - self.best
 
     @property
     def busy_s(self) -> float:

@@ -1,29 +1,71 @@
 """The simulated camera's JPEGs: scene, settings and numbering strip put together.
 
-Live pictures follow every setting at once.
+Live pictures are rendered one by one. Pre-rendered ones come from a cycle of `CYCLE` pictures that cameras with
+the same settings share; each is rendered when first asked for and kept, within `CACHE_BYTES` for all cameras of
+the process, and only its strip is coded anew. Both follow every setting from the next picture on, and in both the
+strip counts all frames up to 65535.
 """
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 from PIL import Image
 
-from espressoscope.sim.develop import AutoExposure, colour_bars, develop
+from espressoscope.sim.cache import ByteCache
+from espressoscope.sim.develop import (
+    colour_bars,
+    dead_pixels,
+    develop,
+    noise,
+    noise_offset,
+    noise_strength,
+)
 from espressoscope.sim.encode import encode
+from espressoscope.sim.exposure import AutoExposure, Exposure
 from espressoscope.sim.scene import Scene, View
+from espressoscope.sim.splice import Top, can_splice, cut_top, number
 from espressoscope.sim.strip import strip_height, strip_row
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from numpy.typing import NDArray
+
     from espressoscope.sim.sensor import Sensor
 
-__all__ = ["PictureSource"]
+__all__ = ["CACHE_BYTES", "CYCLE", "PictureSource"]
 
-_BLUR_PER_STEP: Final = 1 / 12000
-"""Blur radius per motor step from best focus, as a share of the picture's width."""
+CYCLE: Final = 256
+"""Pictures in a pre-rendered cycle."""
 
-_DEPTH_OF_FIELD: Final = 6.0
-"""Steps around best focus in which nothing blurs."""
+CACHE_BYTES: Final = 160_000_000
+"""Most that pre-rendered pictures of all cameras take: fifty cycles of VGA, three of UXGA."""
+
+SHARED_SCENES: Final = 4
+"""Different samples among pre-rendered cameras."""
+
+_LIVE_PERIOD: Final = 2048
+_STAGGER: Final = 37
+"""Frames by which one pre-rendered camera is ahead of the one before; has no factor in common with `CYCLE`."""
+
+_tops: ByteCache[Top] = ByteCache(CACHE_BYTES, lambda top: len(top.data) + 200)
+
+
+@lru_cache(maxsize=SHARED_SCENES)
+def _shared_scene(seed: int) -> Scene:
+    return Scene(seed, CYCLE)
+
+
+def _coarse(focus: float) -> float:
+    """Round a distance from focus to one of few, so that cameras share cycles."""
+    if abs(focus) < 35:
+        return 0.0
+    level = math.floor(math.log(abs(focus) / 35) / math.log(1.8))
+    return math.copysign(35 * 1.8 ** (level + 0.5), focus)
 
 
 class PictureSource:
@@ -36,9 +78,11 @@ class PictureSource:
     camera_number : int
         Written into the strip, modulo 256.
     seed : int
-        Equal seeds, equal scenes.
+        Equal seeds, equal scenes. Pre-rendered cameras share `SHARED_SCENES` scenes.
     prerender : bool
-        Make pictures once and send them again and again, with a true number in each strip.
+        Take pictures from a shared cycle, for many cameras. Exposure is then always settled and focus comes in
+        coarse steps. Sizes whose strip does not lie on whole JPEG blocks (XGA, SXGA, HVGA, CIF, HQVGA, QCIF,
+        96X96) are rendered live all the same.
     """
 
     def __init__(
@@ -47,22 +91,73 @@ class PictureSource:
         self._sensor = sensor
         self._camera = camera_number & 0xFF
         self._prerender = prerender
-        self._scene = Scene(seed)
+        self._seed = seed % SHARED_SCENES if prerender else seed
+        self._scene = _shared_scene(self._seed) if prerender else Scene(seed, _LIVE_PERIOD)
         self._exposure = AutoExposure()
+        self._canvas: NDArray[np.uint8] = np.empty((0, 0, 3), np.uint8)
 
     def render(self, frame_number: int) -> bytes:
         """Make the JPEG of this frame; its strip says ``frame_number % 65536``."""
         sensor = self._sensor
+        frame = frame_number & 0xFFFF
+        if self._prerender and can_splice(sensor.width, sensor.height):
+            return number(self._top(frame), self._camera, frame)
+        image = self._picture(frame, sensor.motor.offset, self._exposure.step(sensor))
+        self._draw_strip(image, frame)
+        return encode(image, sensor.quality)
+
+    def restart(self) -> None:
+        """Begin too dark, as a camera does after a reboot; live pictures only."""
+        self._exposure.restart()
+
+    def warm(self, most: int = CYCLE) -> int:
+        """Pre-render up to `most` pictures of the cycle for the present settings.
+
+        Returns
+        -------
+        int
+            How many are missing still; always 0 for live pictures.
+        """
+        if not (self._prerender and can_splice(self._sensor.width, self._sensor.height)):
+            return 0
+        missing = [at for at in range(CYCLE) if self._key(at) not in _tops]
+        for at in missing[:most]:
+            self._top(at - self._camera * _STAGGER)
+        return max(0, len(missing) - most)
+
+    def _key(self, position: int) -> Hashable:
+        sensor = self._sensor
+        return (self._seed, position, _coarse(sensor.motor.offset), sensor.lamp, sensor.picture_key())
+
+    def _top(self, frame: int) -> Top:
+        position = (frame + self._camera * _STAGGER) % CYCLE
+
+        def make() -> Top:
+            sensor = self._sensor
+            exposure = AutoExposure().step(sensor, settled=True)
+            image = self._picture(position, _coarse(sensor.motor.offset), exposure)
+            return cut_top(image, sensor.quality)
+
+        return _tops.get(self._key(position), make)
+
+    def _picture(self, frame: int, focus: float, exposure: Exposure) -> Image.Image:
+        sensor = self._sensor
         width, height = sensor.width, sensor.height
         if sensor["colorbar"]:
-            image = colour_bars(width, height).copy()
-        else:
-            blur = max(0.0, sensor.motor.distance - _DEPTH_OF_FIELD) * _BLUR_PER_STEP
-            density = self._scene.density(View(width, height, blur, bool(sensor["lenc"])), frame_number)
-            exposure = self._exposure.step(sensor)
-            image = develop(density, sensor, exposure, self._exposure.gain, frame_number)
-        row = strip_row(width, self._camera, frame_number & 0xFFFF)
-        tall = strip_height(height)
-        strip = Image.fromarray(row[None, :]).resize((width, tall), Image.Resampling.NEAREST)
-        image.paste(strip.convert("RGB"), (0, height - tall))
-        return encode(image, sensor.quality)
+            return colour_bars(width, height).copy()
+        view = View(width, height, focus, bool(sensor["lenc"]))
+        if self._canvas.shape != (height, width, 3):
+            self._canvas = np.empty((height, width, 3), np.uint8)
+        strength = noise_strength(exposure)
+        density = self._canvas
+        np.add(self._scene.background(view), noise(width, height, strength, frame), out=density)
+        self._scene.draw(density, view, frame)
+        dead_pixels(density, sensor)
+        return develop(density, sensor, exposure, noise_offset(strength))
+
+    def _draw_strip(self, image: Image.Image, frame: int) -> None:
+        tall = strip_height(image.height)
+        row = Image.fromarray(strip_row(image.width, self._camera, frame)[None, :])
+        strip = row.resize((image.width, tall), Image.Resampling.NEAREST)
+        # In YCbCr gray is (value, 128, 128); converting keeps it so in both modes.
+        image.paste(strip.convert("RGB").convert(image.mode), (0, image.height - tall))

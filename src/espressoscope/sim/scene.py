@@ -1,8 +1,8 @@
-"""What lies under the simulated microscope: pond water with algae, rods and dust, seen in transmitted light.
+"""What lies under the simulated microscope: pond water in transmitted light, alive.
 
-Pictures are made as optical density, one byte a colour channel: light adds up as sums there, exposure is
-a shift, and the whole tone curve becomes one look-up (`develop`). Everything is a function of (seed,
-frame number), so any frame can be made in any order, twice the same. No settings, no JPEG here.
+Pictures are made as optical density, one byte a colour channel: overlapping things add there, exposure is a
+shift, and the whole tone curve becomes one look-up (`develop`). Everything is a function of (seed, frame
+number), so any frame can be made in any order, twice the same. No settings, no noise, no JPEG here.
 """
 
 from __future__ import annotations
@@ -11,21 +11,23 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageFilter
+
+from espressoscope.sim import specimen
+from espressoscope.sim.specimen import ANGLES, BIAS, DENSITY_STEP, VARIANTS, blur_level, sprite
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["DENSITY_STEP", "Scene", "View"]
+__all__ = ["Scene", "View"]
 
-DENSITY_STEP: Final = 0.0125
-"""Natural-log units of density per count: 255 is e^-3.2, four per cent of the light."""
+_BLUR_PER_STEP: Final = 1 / 14_000
+"""Blur radius per motor step away from focus, as a share of the field's width."""
 
-PERIOD: Final = 256
-"""Frames after which motion repeats: the length of a pre-rendered cycle."""
+_DEPTH_OF_FIELD: Final = 6.0
+"""Steps on either side within which nothing blurs."""
 
-_ANGLES: Final = 24
-_BLUR_STEPS: Final = 1.25
+_CLEAR: Final = 0.42
+"""Density of the empty, evenly lit field: room below it for bright edges."""
 
 
 class View(NamedTuple):
@@ -34,179 +36,168 @@ class View(NamedTuple):
     Attributes
     ----------
     width, height : int
-        Pixels.
-    blur : float
-        Radius of the blur, as a share of the sensor's full width.
+        Pixels. The field is 4 by 3; a picture of another shape sees the largest middle part that fits.
+    focus : float
+        Motor steps from best focus, signed.
     lenc : bool
-        Vignetting of the stock lens is corrected.
+        Vignetting is corrected.
     """
 
     width: int
     height: int
-    blur: float
+    focus: float
     lenc: bool
 
+    @property
+    def full_width(self) -> float:
+        """Width of the whole 4-by-3 field in these pixels."""
+        return max(self.width, self.height * 4 / 3)
 
-class _Particle(NamedTuple):
+
+class _Group(NamedTuple):
+    """How one kind of particle lives: lengths are shares of the field's width, motion is per frame."""
+
     kind: int
-    variant: int
-    size: float  # length, as a share of the full width
-    x: float
-    y: float
-    drift: int  # times it crosses the whole field in one period, whole so that motion closes
-    wander: NDArray[np.float64]  # (4, 5): amplitude x, phase x, amplitude y, phase y, amplitude of turning
-    angle: float
-    turns: int
+    count: int
+    smallest: float
+    largest: float
+    jitter: float  # Brownian step
+    turn: float  # random turning, in turns
+    depth: float  # spread of depth, in motor steps
+    glides: bool
 
 
-def _canvas(n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    axis = (np.arange(n) + 0.5) / n * 2 - 1
-    return axis[None, :].repeat(n, 0), axis[:, None].repeat(n, 1)
+_GROUPS: Final = (
+    _Group(specimen.FILAMENT, 2, 0.75, 0.95, 0.00006, 0.00002, 5.0, False),
+    _Group(specimen.CENTRIC, 5, 0.07, 0.125, 0.00025, 0.0004, 4.0, False),
+    _Group(specimen.PENNATE, 6, 0.07, 0.12, 0.0004, 0.0004, 4.0, True),
+    _Group(specimen.GREEN_CELL, 9, 0.028, 0.045, 0.0009, 0.004, 8.0, False),
+    _Group(specimen.ROD, 16, 0.022, 0.036, 0.0016, 0.010, 8.0, True),
+    _Group(specimen.DUST, 16, 0.006, 0.024, 0.0007, 0.003, 10.0, False),
+    _Group(specimen.CILIATE, 1, 0.10, 0.13, 0.0004, 0.0, 3.0, True),
+)
+_FLOATING_SHARE: Final = 0.12
+"""Share of the small particles that float far above the plane of focus and are always blurred."""
 
 
-def _diatom(rng: np.random.Generator) -> NDArray[np.float64]:
-    """A round cell: dark rim, striae, green-brown plastids."""
-    x, y = _canvas(96)
-    radius, turn = np.hypot(x, y), np.arctan2(y, x)
-    rim = np.exp(-(((radius - 0.78) / 0.05) ** 2)) * 1.0 + 0.25 * (radius < 0.8)
-    striae = 0.12 * (np.cos(turn * 36) > 0.3) * (radius > 0.45) * (radius < 0.75)
-    plastids = np.zeros_like(x)
-    for _ in range(9):
-        at, where = rng.uniform(0.1, 0.55), rng.uniform(0, 2 * np.pi)
-        spread = rng.uniform(0.09, 0.16)
-        plastids += np.exp(-(((x - at * np.cos(where)) ** 2 + (y - at * np.sin(where)) ** 2) / spread**2))
-    plastids = np.minimum(plastids, 1.1) * (radius < 0.76)
-    shell = rim + striae
-    return np.stack(
-        [0.9 * shell + 0.55 * plastids, 0.85 * shell + 0.3 * plastids, shell + 0.95 * plastids], -1
-    )
+def _walk(rng: np.random.Generator, count: int, period: int, power: float) -> NDArray[np.float64]:
+    """Give closed random walks, (count, period), whose steps have a root mean square of 1.
 
-
-def _rod(rng: np.random.Generator) -> NDArray[np.float64]:
-    """A bacterium or pennate cell: a capsule with a bright middle line."""
-    x, y = _canvas(64)
-    half = rng.uniform(0.10, 0.16)
-    along = np.maximum(np.abs(x) - 0.72, 0)
-    distance = np.hypot(along, y)
-    wall = np.exp(-(((distance - half) / 0.045) ** 2))
-    body = 0.45 * (distance < half)
-    shell = wall + body
-    return np.stack([shell, 0.9 * shell, 1.05 * shell], -1)
-
-
-def _dust(rng: np.random.Generator) -> NDArray[np.float64]:
-    """An opaque grain with a ragged outline."""
-    x, y = _canvas(48)
-    radius, turn = np.hypot(x, y), np.arctan2(y, x)
-    edge = 0.5 + sum(rng.normal(0, 0.11) * np.cos(k * turn + rng.uniform(0, 7)) for k in range(2, 7))
-    grain = np.clip((edge - radius) * 12, 0, 1) * rng.uniform(1.6, 2.6)
-    return np.stack([grain, grain, grain * 1.05], -1)
-
-
-_KINDS: Final = (_diatom, _rod, _dust)
-_VARIANTS: Final = 4
-
-
-@lru_cache(maxsize=64)
-def _master(kind: int, variant: int, seed: int) -> NDArray[np.uint8]:
-    density = _KINDS[kind](np.random.default_rng((seed, kind, variant)))
-    return np.clip(density / DENSITY_STEP, 0, 255).astype(np.uint8)
-
-
-@lru_cache(maxsize=1500)
-def _sprite(kind: int, variant: int, seed: int, size: int, angle: int, blur: int) -> NDArray[np.uint8]:
-    """One particle as it adds to the density: (h, w, 3) uint8; `blur` in quarter pixels."""
-    master = Image.fromarray(_master(kind, variant, seed))
-    radius = blur / 4
-    scale = size / master.width
-    turned = master.rotate(angle * 360 / _ANGLES, Image.Resampling.BICUBIC, expand=False)
-    small = turned.resize((max(2, size), max(2, size)), Image.Resampling.BOX if scale < 1 else 2)
-    pad = int(2 * radius) + 1
-    canvas = Image.new("RGB", (small.width + 2 * pad, small.height + 2 * pad))
-    canvas.paste(small, (pad, pad))
-    if radius > 0:
-        canvas = canvas.filter(ImageFilter.GaussianBlur(radius))
-    return np.asarray(canvas)
-
-
-@lru_cache(maxsize=16)
-def _background(width: int, height: int, lenc: bool, seed: int) -> NDArray[np.uint8]:
-    """Density of light path and lens alone: (H, W, 3) uint8, dithered."""
-    rng = np.random.default_rng((seed, 77))
-    scale = max(width / 4, height / 3)
-    x = (np.arange(width) + 0.5 - width / 2)[None, :] / scale / 2
-    y = (np.arange(height) + 0.5 - height / 2)[:, None] / scale / 2
-    cx, cy = rng.uniform(-0.25, 0.25, 2)
-    fall = (x - cx) ** 2 + (y - cy) ** 2
-    strength = 0.22 if lenc else 0.75
-    tint = np.array([1.15, 1.0, 0.8]) if rng.random() < 0.5 else np.array([0.9, 1.0, 1.15])
-    density = 0.12 + strength * fall[..., None] / 2 * tint
-    density = density + 0.03 * rng.normal(size=3) * (x + 0 * y)[..., None]
-    counts = density / DENSITY_STEP + rng.random((height, width, 1)) * 1.5
-    return np.clip(counts, 0, 120).astype(np.uint8)
+    Made in frequency space, amplitude falling with frequency to `power`: 1 is Brownian, more is smoother.
+    """
+    frequency = np.arange(1, period // 2 + 1)
+    phases = rng.uniform(0, 2 * np.pi, (count, len(frequency)))
+    spectrum = np.concatenate((np.zeros((count, 1)), np.exp(1j * phases) / frequency**power), axis=1)
+    walk = np.fft.irfft(spectrum, n=period, axis=1)
+    steps = np.diff(walk, axis=1, append=walk[:, :1])
+    return np.asarray(walk / np.sqrt((steps**2).mean(axis=1, keepdims=True)))
 
 
 class Scene:
-    """A field of moving particles.
+    """A field of living and drifting things.
 
     Parameters
     ----------
     seed : int
         Equal seeds, equal scenes.
+    period : int
+        Frames after which motion repeats, without a seam.
     """
 
-    def __init__(self, seed: int) -> None:
-        rng = np.random.default_rng((seed, 1))
+    def __init__(self, seed: int, period: int) -> None:
+        rng = np.random.default_rng((abs(seed), 1))
         self.seed = seed
-        self._particles = [self._particle(rng, index) for index in range(46)]
+        self.period = period
+        self._groups: list[int] = []
+        kinds, sizes, depths, x, y, angles = [], [], [], [], [], []
+        for group in _GROUPS:
+            many = group.count
+            kinds += [group.kind] * many
+            sizes.append(rng.uniform(group.smallest, group.largest, many))
+            floating = rng.random(many) < _FLOATING_SHARE * (group.largest < 0.05)
+            depths.append(rng.normal(0, group.depth, many) + floating * rng.choice([-150, 150], many))
+            x.append(self._path(rng, group, many))
+            y.append(self._path(rng, group, many) * 0.75)
+            turning = rng.random((many, 1)) + group.turn * _walk(rng, many, period, 1.0)
+            if group.kind == specimen.CILIATE:  # goes where it looks
+                ahead = np.arctan2(-_slope(y[-1]), _slope(x[-1]))
+                turning = ahead / (2 * np.pi)
+            angles.append(turning)
+        self._kinds = kinds
+        self._variants = rng.integers(VARIANTS, size=len(kinds)).tolist()
+        self._sizes: NDArray[np.float64] = np.concatenate(sizes)
+        self._depths: NDArray[np.float64] = np.concatenate(depths)
+        # A torus somewhat larger than the field, so that nothing appears or vanishes in sight.
+        self._x = (np.concatenate(x) % 1.3 - 0.15).astype(np.float32)
+        self._y = (np.concatenate(y) % (0.75 + 0.3) - 0.15).astype(np.float32)
+        self._angles = (np.rint(np.concatenate(angles) * ANGLES).astype(np.int64) % ANGLES).astype(np.uint8)
 
-    @staticmethod
-    def _particle(rng: np.random.Generator, index: int) -> _Particle:
-        kind = 0 if index < 9 else 1 if index < 26 else 2
-        size = (rng.uniform(0.06, 0.11), rng.uniform(0.03, 0.05), rng.uniform(0.008, 0.03))[kind]
-        wander = rng.normal(size=(4, 5)) * np.array([[0.012], [6], [0.012], [6]]) / np.arange(1, 6)
-        drift = int(rng.integers(-1, 2)) if kind == 1 else 0
-        return _Particle(
-            kind, int(rng.integers(_VARIANTS)), float(size), rng.random(), rng.random(), drift, wander,
-            rng.random(), int(rng.integers(-1, 2)) * (kind == 1),
-        )  # fmt: skip
+    def _path(self, rng: np.random.Generator, group: _Group, many: int) -> NDArray[np.float64]:
+        start = rng.uniform(0, 1.3, (many, 1))
+        path = start + group.jitter * _walk(rng, many, self.period, 1.0)
+        if group.kind == specimen.CILIATE:
+            path += 0.0045 * _walk(rng, many, self.period, 2.2)
+        elif group.glides:
+            path += 0.0009 * _walk(rng, many, self.period, 1.8)
+        return path
 
-    def density(self, view: View, frame: int) -> NDArray[np.uint8]:
-        """Make the optical density of a frame: (H, W, 3) uint8 in units of `DENSITY_STEP`, a new array."""
-        width, height = view.width, view.height
-        image = _background(width, height, view.lenc, self.seed).copy()
-        # The field is 4 by 3; other shapes see the largest middle part that fits.
-        full = max(width, height * 4 / 3)
-        left, top = (full - width) / 2, (full * 0.75 - height) / 2
-        blur = round(4 * view.blur * full)
-        phase = 2 * np.pi * (frame % PERIOD) / PERIOD
-        harmonics = np.arange(1, 6)
-        for p in self._particles:
-            x = (
-                p.x
-                + p.drift * phase / (2 * np.pi)
-                + (p.wander[0] * np.sin(harmonics * phase + p.wander[1])).sum()
-            )
-            y = p.y + (p.wander[2] * np.sin(harmonics * phase + p.wander[3])).sum()
-            turn = p.angle + p.turns * phase / (2 * np.pi)
-            size = max(2, round(p.size * full))
-            sprite = _sprite(p.kind, p.variant, self.seed, size, round(turn * _ANGLES) % _ANGLES, blur)
-            # Around a torus a little larger than the field, so that nothing appears at once.
-            sx = (x % 1.0) * full * 1.2 - 0.1 * full - left
-            sy = (y % 1.0) * full * 0.9 - 0.075 * full - top
-            _stamp(image, sprite, round(sx), round(sy))
-        return image
+    def background(self, view: View) -> NDArray[np.uint8]:
+        """Give the density of light path and lens alone, (H, W, 3) uint8; never write to it."""
+        return _background(view.width, view.height, view.lenc, self.seed)
+
+    def draw(self, image: NDArray[np.uint8], view: View, frame: int) -> None:
+        """Add everything that is in the sample at this frame to a density picture, in place."""
+        at = frame % self.period
+        full = view.full_width
+        blurs = np.maximum(np.abs(view.focus - self._depths) - _DEPTH_OF_FIELD, 0) * (_BLUR_PER_STEP * full)
+        xs = np.rint(self._x[:, at] * full - (full - view.width) / 2).astype(int).tolist()
+        ys = np.rint(self._y[:, at] * full - (full * 0.75 - view.height) / 2).astype(int).tolist()
+        sizes = np.maximum(2, np.rint(self._sizes * full)).astype(int).tolist()
+        angles = self._angles[:, at].tolist()
+        for kind, variant, size, angle, blur, x, y in zip(
+            self._kinds, self._variants, sizes, angles, blurs.tolist(), xs, ys, strict=True
+        ):
+            reach = size + 3 * blur
+            if -reach < x < view.width + reach and -reach < y < view.height + reach:
+                _stamp(image, sprite(kind, variant, size, angle, blur_level(blur)), x, y)
 
 
-def _stamp(image: NDArray[np.uint8], sprite: NDArray[np.uint8], x: int, y: int) -> None:
-    """Add a sprite centred at (x, y), saturating at 255, cut at the edges."""
-    h, w = sprite.shape[:2]
-    x0, y0 = x - w // 2, y - h // 2
+def _slope(path: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.roll(path, -3, axis=1) - np.roll(path, 3, axis=1)
+
+
+@lru_cache(maxsize=12)
+def _background(width: int, height: int, lenc: bool, seed: int) -> NDArray[np.uint8]:
+    rng = np.random.default_rng((abs(seed), 77))
+    full = max(width, height * 4 / 3)
+    x = ((np.arange(width) + 0.5 - width / 2) / full)[None, :, None]
+    y = ((np.arange(height) + 0.5 - height / 2) / full)[:, None, None]
+    cx, cy = rng.uniform(-0.18, 0.18, 2)
+    distance = (x - cx) ** 2 + (y - cy) ** 2
+    # Cheap optics: light falls off towards the corners, and not alike for all colours (real-jpegs).
+    fall = np.array([1.12, 1.0, 1.22]) if rng.random() < 0.5 else np.array([1.0, 1.05, 0.85])
+    density = _CLEAR + (0.9 if lenc else 2.4) * distance * fall
+    slope = rng.normal(0, 0.10, (2, 3)) + rng.normal(0, 0.10, (2, 1))
+    density = density + x * slope[0] + y * slope[1]
+    # Slow unevenness of slide and mounting medium.
+    for _ in range(5):
+        wave_x, wave_y = rng.normal(0, 9, 2)
+        density = density + rng.normal(0, 0.006) * np.cos(wave_x * x + wave_y * y + rng.uniform(0, 7))
+    grain = rng.random((height, width, 1)) + rng.normal(0, 0.45, (height, width, 1))
+    return np.clip(density / DENSITY_STEP + grain, 1, 140).astype(np.uint8)
+
+
+def _stamp(image: NDArray[np.uint8], part: NDArray[np.uint8], x: int, y: int) -> None:
+    """Add a sprite centred at (x, y), within 1 to 255, cut at the picture's edges."""
+    tall, wide = part.shape[:2]
+    x0, y0 = x - wide // 2, y - tall // 2
     left, top = max(0, x0), max(0, y0)
-    right, bottom = min(image.shape[1], x0 + w), min(image.shape[0], y0 + h)
+    right, bottom = min(image.shape[1], x0 + wide), min(image.shape[0], y0 + tall)
     if left >= right or top >= bottom:
         return
-    part = sprite[top - y0 : bottom - y0, left - x0 : right - x0]
     patch = image[top:bottom, left:right]
-    np.minimum(patch, 255 - part, out=patch)
-    patch += part
+    total = patch.astype(np.int16)
+    total += part[top - y0 : bottom - y0, left - x0 : right - x0]
+    total -= BIAS
+    np.clip(total, 1, 255, out=total)
+    np.copyto(patch, total, casting="unsafe")

@@ -1,0 +1,208 @@
+"""Numbering a JPEG that is already encoded: the picture above the strip is kept, the strip is coded anew.
+
+The entropy-coded data of a baseline JPEG is one run of bits without any mark inside, row of blocks after row of blocks,
+each block's mean coded as the difference from the one before. So where the strip begins at a row of blocks, what
+stands above it can be kept as bits and the strip's few bits appended, without encoding the picture again. The result
+is an ordinary JPEG: no restart markers, nothing the real device would not send.
+
+Strip squares are black or white and the same in every row, so that a block of the strip is one of 256 patterns.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from espressoscope.sim.encode import EOI, ZIGZAG, encode_scan, header, quantisation
+from espressoscope.sim.huffman import (
+    AC_CHROMA,
+    AC_LUMA,
+    DC_CHROMA,
+    DC_LUMA,
+    BitReader,
+    Bits,
+    ac_bits,
+    dc_bits,
+)
+from espressoscope.sim.strip import strip_bits, strip_edges, strip_height
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["Top", "can_splice", "cut_top", "number"]
+
+_MCU_WIDTH = 16  # 4:2:2
+_BLOCK = 8
+
+
+class Top(NamedTuple):
+    """The coded picture above the strip.
+
+    Attributes
+    ----------
+    data : bytes
+        Header, and the scan up to the last whole byte.
+    tail : tuple of int
+        Bits after that: value and number, 1 to 8.
+    means : tuple of int
+        Quantised means of the last luma, Cb and Cr block: what the next ones are coded against.
+    width, height, quality : int
+        Of the whole picture.
+    """
+
+    data: bytes
+    tail: Bits
+    means: tuple[int, int, int]
+    width: int
+    height: int
+    quality: int
+
+
+def can_splice(width: int, height: int) -> bool:
+    """Tell whether a picture of this size has its strip on whole blocks."""
+    tall = strip_height(height)
+    return width % _MCU_WIDTH == 0 and tall % _BLOCK == 0 and height % _BLOCK == 0
+
+
+def cut_top(image: Image, quality: int) -> Top:
+    """Encode a picture as far as its strip.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        The whole picture, of a size that `can_splice`.
+    quality : int
+        The camera's `quality` setting.
+    """
+    width, height = image.size
+    edge = height - strip_height(height)
+    corner = (width - _MCU_WIDTH, edge - _BLOCK, width, edge)
+    top = image.crop((0, 0, width, edge))
+    blocks = _last_unit(image.crop(corner), quality)
+    if len(blocks[3]) == 64:
+        # Without an end-of-block code the padding cannot be told from data. Only noise at full scale does
+        # that; an even corner of 16 x 8 pixels is no loss to it.
+        even = image.crop(corner).resize((1, 1)).resize((_MCU_WIDTH, _BLOCK))
+        top.paste(even, corner)
+        blocks = _last_unit(even, quality)
+    scan = encode_scan(top, quality)
+    # The last code is an end of block, 00; behind it the encoder filled the byte up with ones.
+    last = scan[-1]
+    filled = (~last & -~last).bit_length() - 1
+    means = (blocks[0][0] + blocks[1][0], blocks[2][0], blocks[3][0])
+    return Top(
+        header(width, height, quality) + scan[:-1],
+        (last >> filled, 8 - filled),
+        means,
+        width,
+        height,
+        quality,
+    )
+
+
+def _last_unit(corner: Image, quality: int) -> list[list[int]]:
+    reader = BitReader(encode_scan(corner, quality))
+    luma = [reader.block(DC_LUMA, AC_LUMA) for _ in range(2)]
+    return luma + [reader.block(DC_CHROMA, AC_CHROMA) for _ in range(2)]
+
+
+def number(top: Top, camera: int, frame: int) -> bytes:
+    """Give the whole JPEG with its strip."""
+    blocks = _strip_blocks(top.width, camera, frame)
+    quality = top.quality
+    luma, cb, cr = top.means
+    first, second = _mean(blocks[0], quality), _mean(blocks[1], quality)
+    value, length = top.tail
+    for bits in (
+        dc_bits(first - luma, DC_LUMA),
+        _ac(blocks[0], quality),
+        dc_bits(second - first, DC_LUMA),
+        _ac(blocks[1], quality),
+        dc_bits(-cb, DC_CHROMA),
+        _CHROMA_END,
+        dc_bits(-cr, DC_CHROMA),
+        _CHROMA_END,
+    ):
+        value, length = value << bits[1] | bits[0], length + bits[1]
+    rest, rest_length = 0, 0
+    for at in range(2, len(blocks), 2):
+        bits = _unit(blocks[at - 1], blocks[at], blocks[at + 1], quality)
+        rest, rest_length = rest << bits[1] | bits[0], rest_length + bits[1]
+    value, length = value << rest_length | rest, length + rest_length
+    # Every further row of blocks begins against the end of the one before.
+    again = _unit(blocks[-1], blocks[0], blocks[1], quality)
+    row, row_length = again[0] << rest_length | rest, again[1] + rest_length
+    for _ in range(strip_height(top.height) // _BLOCK - 1):
+        value, length = value << row_length | row, length + row_length
+    fill = -length % 8
+    scan = (value << fill | (1 << fill) - 1).to_bytes((length + fill) // 8, "big")
+    return b"".join((top.data, scan.replace(b"\xff", b"\xff\x00"), EOI))
+
+
+@lru_cache(maxsize=64)
+def _masks(width: int) -> tuple[int, ...]:
+    """Give the pixels of a row that each square covers, as bits; the first pixel in the highest bit."""
+    edges = strip_edges(width)
+    return tuple(
+        ((1 << (right - left)) - 1) << (width - right)
+        for left, right in zip(edges[:-1], edges[1:], strict=True)
+    )
+
+
+def _strip_blocks(width: int, camera: int, frame: int) -> bytes:
+    """Give a row of the strip as one byte per block, a bit per pixel."""
+    bits, row = strip_bits(camera, frame), 0
+    for at, mask in enumerate(_masks(width)):
+        if bits >> (31 - at) & 1:
+            row |= mask
+    return row.to_bytes(width // 8, "big")
+
+
+_CHROMA_END = AC_CHROMA.codes[0]
+
+
+@lru_cache(maxsize=64)
+def _tables(quality: int) -> tuple[list[int], list[Bits]]:
+    """Give mean and coded rest of the 256 possible strip blocks."""
+    table = np.array(quantisation(quality)[0]).reshape(8, 8)
+    pixel = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1) * 255.0 - 128.0
+    position = np.arange(8)
+    cosines = np.cos((2 * position[:, None] + 1) * position * np.pi / 16) / 2
+    cosines[:, 0] /= np.sqrt(2)
+    # Every row alike: nothing varies downwards, and the vertical mean scales by the root of 8.
+    across = np.rint(pixel @ cosines * np.sqrt(8) / table[0]).astype(int)
+    order = [ZIGZAG.index(at) for at in range(8)]
+    means, rests = [], []
+    for row in across.tolist():
+        coefficients = [0] * 64
+        for at, value in zip(order, row, strict=True):
+            coefficients[at] = value
+        means.append(row[0])
+        rests.append(ac_bits(coefficients[1:], AC_LUMA))
+    return means, rests
+
+
+def _mean(block: int, quality: int) -> int:
+    return _tables(quality)[0][block]
+
+
+def _ac(block: int, quality: int) -> Bits:
+    return _tables(quality)[1][block]
+
+
+@lru_cache(maxsize=8192)
+def _unit(before: int, first: int, second: int, quality: int) -> Bits:
+    """Code one unit of 16 x 8 pixels: two luma blocks, and gray for both colours."""
+    means, rests = _tables(quality)
+    value, length = 0, 0
+    for bits in (
+        dc_bits(means[first] - means[before], DC_LUMA),
+        rests[first],
+        dc_bits(means[second] - means[first], DC_LUMA),
+        rests[second],
+        *(dc_bits(0, DC_CHROMA), _CHROMA_END) * 2,
+    ):
+        value, length = value << bits[1] | bits[0], length + bits[1]
+    return value, length
