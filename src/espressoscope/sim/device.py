@@ -1,0 +1,256 @@
+"""One simulated camera without its network: sensor, pictures, clock, identity, and what it remembers.
+
+Server half and picture half meet here. Connections, power and ports are `board`'s; what goes over the wire
+is the families'.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from espressoscope.sim.faults import ActiveFaults, Fault
+from espressoscope.sim.pictures import PictureSource
+from espressoscope.sim.records import DEFAULT_KEEP_BYTES, DEFAULT_KEEP_FRAMES, FrameLog
+from espressoscope.sim.sensor import Sensor
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+__all__ = ["Alarm", "Device", "DeviceOptions", "Shot", "mac_of"]
+
+_REQUESTS_KEPT: Final = 1000
+_NAMES: Final = {
+    "matchboxscope": "Matchboxscope",
+    "easytarget": "ESP32 camera server",
+    "camerawebserver": "CameraWebServer",
+    "esphome": "esp32-cam",
+    "tasmota": "Tasmota",
+}
+
+
+def mac_of(seed: int, number: int) -> str:
+    """MAC of a simulated camera: locally administered, the same for the same seed and number."""
+    digest = hashlib.sha256(f"espressoscope {seed} {number}".encode()).digest()
+    return ":".join(f"{byte:02X}" for byte in (0x02, 0xE5, *digest[:4]))
+
+
+class DeviceOptions(NamedTuple):
+    """What is decided about a camera before it is switched on; see `SimulatedCamera` for the meaning."""
+
+    firmware: str = "matchboxscope"
+    number: int = 0
+    seed: int = 0
+    name: str | None = None
+    framesize: str | None = None
+    quality: int | None = None
+    fps: float | None = None
+    prerender: bool = False
+    keep: int | Literal["all"] = DEFAULT_KEEP_FRAMES
+    keep_bytes: int = DEFAULT_KEEP_BYTES
+    side_delays: bool = True
+    boot_s: float = 7.0
+    send_timeout_s: float = 5.0
+
+
+class Shot(NamedTuple):
+    """A picture out of a frame buffer; `stamp_us` is the driver's, since boot."""
+
+    number: int
+    jpeg: bytes
+    stamp_us: int
+
+
+class Alarm:
+    """A wait that can be cut short.
+
+    Attributes
+    ----------
+    left : bool
+        The client has closed its side, noticed since this was last set to false.
+    """
+
+    def __init__(self) -> None:
+        self.rung = False
+        self.left = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def ring(self) -> None:
+        """End the wait under way, or the next."""
+        self.rung = True
+        self._settle()
+
+    def _settle(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def wait_until(self, when: float) -> None:
+        """Wait until loop time `when` or the bell."""
+        loop = asyncio.get_running_loop()
+        if self.rung or when <= loop.time():
+            self.rung = False
+            return
+        self._waiter = loop.create_future()
+        timer = loop.call_at(when, self._settle)
+        try:
+            await self._waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+            self.rung = False
+
+
+class Device:
+    """Sensor, pictures and identity of one camera, used from the loop's thread only.
+
+    Attributes
+    ----------
+    sensor : Sensor
+        The settings.
+    sent, captured : FrameLog
+        Frames that went out on the stream, and as single pictures.
+    requests : deque of str
+        The last 1000 request lines, as they came.
+    stream_kill : bool
+        Set by ``/stop``: the stream loop ends after the frame under way.
+    paused : int
+        Above 0 while ``/capture`` holds the stream.
+    """
+
+    def __init__(self, options: DeviceOptions, renderers: Executor) -> None:
+        self.options = options
+        self.name = options.name if options.name is not None else _NAMES[options.firmware]
+        self.mac = mac_of(options.seed, options.number)
+        self.sensor = Sensor(options.firmware, options.framesize, options.quality, seed=options.seed)
+        self.pictures = PictureSource(self.sensor, options.number, options.seed, options.prerender)
+        self.faults = ActiveFaults()
+        self.random = random.Random(f"device {options.seed} {options.number}")
+        self.sent = FrameLog(options.keep, options.keep_bytes)
+        self.captured = FrameLog(
+            min(256, options.keep) if options.keep != "all" else "all", options.keep_bytes
+        )
+        self.requests: deque[str] = deque(maxlen=_REQUESTS_KEPT)
+        self.reboots = 0
+        self.stage_saved = False
+        self._renderers = renderers
+        self._render_lock = threading.Lock()
+        self._camera = asyncio.Lock()
+        self._next_number = 0
+        self._next_due = 0.0
+        self._queued: Shot | None = None
+        self._queued_until = 0.0
+        self._booted = time.monotonic()
+        self._reset()
+
+    def _reset(self) -> None:
+        self.stream_kill = False
+        self.paused = 0
+        self.active_streams = 0
+        self.previous_streams = 0
+        self.images_served = 0
+        self._queued = None
+
+    # --- time
+
+    @property
+    def uptime_us(self) -> int:
+        """Microseconds since boot: ``esp_timer_get_time()``."""
+        return int((time.monotonic() - self._booted) * 1e6)
+
+    def boot(self) -> None:
+        """Start anew: clock, counters and settings."""
+        self._booted = time.monotonic()
+        self.reboots += 1
+        self.sensor.reboot()
+        self._camera = asyncio.Lock()
+        self._reset()
+
+    @property
+    def period_s(self) -> float:
+        """Seconds between frames: the sensor's own, or as told; never less than ``min_frame_time``; 0 for as fast as
+        they are taken.
+        """
+        if self.options.fps is None:
+            return 1.0 / self.sensor.max_fps()
+        fastest = 1.0 / self.options.fps if self.options.fps else 0.0
+        return max(fastest, self.sensor["min_frame_time"] / 1000)
+
+    # --- frames
+
+    async def take_frame(self, alarm: Alarm | None = None) -> Shot:
+        """Wait for the sensor's next frame and take it: ``esp_camera_fb_get()``.
+
+        Stream and single pictures compete for frames: each goes to one of them. `alarm` hurries the wait.
+        """
+        async with self._camera:
+            loop = asyncio.get_running_loop()
+            period_s = self.period_s
+            now = loop.time()
+            if now < self._next_due:
+                await (alarm or Alarm()).wait_until(self._next_due)
+                now = loop.time()
+            # A reader that is late does not get a burst afterwards: buffers are overwritten, not queued.
+            self._next_due = (
+                max(self._next_due + period_s, now) if now - self._next_due < period_s else now + period_s
+            )
+            queued, self._queued = self._queued, None
+            if queued is not None:
+                if now < self._queued_until:
+                    return queued
+                if self._next_number == queued.number + 1:  # overwritten before anybody saw it
+                    self._next_number -= 1
+            return await self._shoot()
+
+    async def _shoot(self) -> Shot:
+        number = self._next_number
+        self._next_number += 1
+        stamp_us = self.uptime_us
+        if self.options.prerender:
+            return Shot(number, self._render(number), stamp_us)
+        loop = asyncio.get_running_loop()
+        return Shot(number, await loop.run_in_executor(self._renderers, self._render, number), stamp_us)
+
+    def _render(self, number: int) -> bytes:
+        with self._render_lock:
+            return self.pictures.render(number)
+
+    async def take_single(self) -> Shot:
+        """Take a frame for ``/capture``."""
+        fault = self.faults.get("stale-capture")
+        if fault is None:
+            return await self.take_frame()
+        fault.hits += 1
+        queue = await self.fill_stale(fault)
+        queue.append(await self.take_frame())
+        return queue.pop(0)
+
+    async def fill_stale(self, fault: Fault) -> list[Shot]:
+        """Fill the buffers as CAMERA_GRAB_WHEN_EMPTY has them: once, long before anybody asks."""
+        queue: list[Shot] = fault.state.setdefault("queue", [])
+        if not fault.state.get("filled"):
+            fault.state["filled"] = True
+            async with self._camera:
+                queue += [await self._shoot() for _ in range(int(fault.number("depth")))]
+        return queue
+
+    async def set(self, var: str, value: int) -> bool:
+        """Set a sensor variable; the frame being exposed meanwhile still has the old value.
+
+        With two buffers and CAMERA_GRAB_LATEST the first frame taken within a frame time after a change was
+        begun before it (esp32-camera#590): it is rendered here, before the change.
+        """
+        async with self._camera:
+            if self._queued is None:
+                self._queued = await self._shoot()
+                self._queued_until = asyncio.get_running_loop().time() + max(self.period_s, 0.01)
+        return self.sensor.set(var, value)
+
+    async def side_delay(self, seconds: float) -> None:
+        """Spend time the firmware spends on other things: LEDs, flash memory."""
+        if self.options.side_delays and seconds > 0:
+            await asyncio.sleep(seconds)

@@ -1,0 +1,97 @@
+"""Many simulated cameras at once, and the simulator as a program.
+
+`simulate` gives the cameras to Python, `serve` runs them until somebody ends them: the command line's half.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Literal
+
+from espressoscope.sim.camera import SimulatedCamera
+from espressoscope.sim.records import DEFAULT_KEEP_FRAMES
+from espressoscope.tables.firmware import FAMILIES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["DEFAULT_PORT", "LOAD_CAMERAS", "simulate"]
+
+DEFAULT_PORT = 8080
+LOAD_CAMERAS = 8
+"""From this many cameras on pictures are made beforehand, if nobody says otherwise."""
+
+_KEEP_BYTES_TOGETHER = 512 * 1024 * 1024
+
+
+@contextlib.contextmanager
+def simulate(
+    count: int = 1,
+    firmware: str = "matchboxscope",
+    host: str = "127.0.0.1",
+    port: int = DEFAULT_PORT,
+    fps: float | None = None,
+    framesize: str | None = None,
+    quality: int | None = None,
+    faults: Sequence[str] = (),
+    name: str | None = None,
+    seed: int = 0,
+    *,
+    prerender: bool | None = None,
+    keep: int | Literal["all"] = DEFAULT_KEEP_FRAMES,
+) -> Iterator[list[SimulatedCamera]]:
+    """Run several simulated cameras inside a ``with`` block.
+
+    Parameters
+    ----------
+    count : int
+        How many.
+    firmware, host, fps, framesize, quality, faults, seed, keep
+        As for `SimulatedCamera`, the same for all; together they remember at most 512 MiB of frames.
+    port : int
+        Camera i answers on ``port + 2 * i`` and streams on the next; 0: any free ones.
+    name : str, optional
+        What they call themselves; more than one get ``-1``, ``-2`` and so on behind it.
+    prerender : bool, optional
+        As for `SimulatedCamera`; None does so from 8 cameras on.
+
+    Yields
+    ------
+    list of SimulatedCamera
+        In the order of their ports.
+
+    Raises
+    ------
+    CameraError
+        A port is taken; no camera is left running.
+    ValueError
+        Something asked for does not exist.
+    """
+    if count < 1:
+        raise ValueError(f"at least one camera, not {count}")
+    if port and port + 2 * count - 1 > 65535:
+        raise ValueError(f"{count} cameras do not fit between port {port} and 65535")
+    one_port = FAMILIES[firmware].control_port == FAMILIES[firmware].stream_port if firmware in FAMILIES
+    else False cameras = [
+        SimulatedCamera(
+            firmware,
+            host,
+            port + 2 * index if port else 0,
+            fps,
+            framesize,
+            quality,
+            name if name is None or count == 1 else f"{name}-{index + 1}",
+            seed,
+            number=index,
+            stream_port=(port + 2 * index if one_port else port + 2 * index + 1) if port else 0,
+            prerender=count >= LOAD_CAMERAS if prerender is None else prerender,
+            keep=keep,
+            keep_bytes=_KEEP_BYTES_TOGETHER // count,
+            faults=faults,
+        )
+        for index in range(count)
+    ]
+    with contextlib.ExitStack() as stack:
+        for camera in cameras:
+            stack.enter_context(camera)
+        yield cameras
