@@ -118,8 +118,8 @@ class Device:
         The last 1000 request lines, as they came.
     stream_kill : bool
         Set by ``/stop``: the stream loop ends after the frame under way.
-    paused : int
-        Above 0 while ``/capture`` holds the stream.
+    resumed : asyncio.Event
+        Clear while ``/capture`` holds the stream.
     """
 
     def __init__(self, options: DeviceOptions, renderers: Executor) -> None:
@@ -149,7 +149,8 @@ class Device:
 
     def _reset(self) -> None:
         self.stream_kill = False
-        self.paused = 0
+        self.resumed = asyncio.Event()
+        self.resumed.set()
         self.active_streams = 0
         self.previous_streams = 0
         self.images_served = 0
@@ -172,8 +173,9 @@ class Device:
 
     @property
     def period_s(self) -> float:
-        """Seconds between frames: the sensor's own, or as told; never less than ``min_frame_time``; 0 for as fast as
-        they are taken.
+        """Seconds between frames; 0 for as fast as they are taken.
+
+        The sensor's own, or as told; never less than ``min_frame_time``.
         """
         if self.options.fps is None:
             return 1.0 / self.sensor.max_fps()

@@ -9,6 +9,7 @@ the families' business, what a picture is the device's; here is only the engine.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 from dataclasses import dataclass
@@ -318,10 +319,8 @@ class HttpServer:
     async def _process(self, session: Session) -> None:
         self._unwatch(session.sock)
         keep, reset = False, False
-        try:
+        with contextlib.suppress(OSError, TimeoutError):  # the client has gone, or does not read
             keep, reset = await self._serve(session)
-        except (OSError, TimeoutError):  # the client has gone, or does not read
-            pass
         if not keep:
             self._drop(session, reset=reset)
         self._clock += 1

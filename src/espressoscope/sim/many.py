@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Literal
 
 from espressoscope.sim.camera import SimulatedCamera
 from espressoscope.sim.records import DEFAULT_KEEP_FRAMES
-from espressoscope.tables.firmware import FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,8 +70,7 @@ def simulate(
         raise ValueError(f"at least one camera, not {count}")
     if port and port + 2 * count - 1 > 65535:
         raise ValueError(f"{count} cameras do not fit between port {port} and 65535")
-    one_port = FAMILIES[firmware].control_port == FAMILIES[firmware].stream_port if firmware in FAMILIES
-    else False cameras = [
+    cameras = [
         SimulatedCamera(
             firmware,
             host,
@@ -83,7 +81,6 @@ def simulate(
             name if name is None or count == 1 else f"{name}-{index + 1}",
             seed,
             number=index,
-            stream_port=(port + 2 * index if one_port else port + 2 * index + 1) if port else 0,
             prerender=count >= LOAD_CAMERAS if prerender is None else prerender,
             keep=keep,
             keep_bytes=_KEEP_BYTES_TOGETHER // count,

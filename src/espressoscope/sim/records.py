@@ -1,4 +1,4 @@
-"""What a simulated camera remembers of what it said and heard, for tests to compare with: bounded lists, no network."""
+"""What a simulated camera remembers of the frames it sent, for tests to compare with; bounded."""
 
 from __future__ import annotations
 

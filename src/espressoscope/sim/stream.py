@@ -153,8 +153,7 @@ async def run_stream(
             if layout.opening:
                 await connection.write(layout.wrap(layout.opening))
             while True:
-                while device.paused:
-                    await asyncio.sleep(0.01)
+                await device.resumed.wait()
                 if device.faults:
                     if not await send_faulty(device, connection, layout, alarm):
                         return False

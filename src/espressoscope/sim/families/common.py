@@ -26,7 +26,7 @@ def atoi(text: str) -> int:
 
 
 def control_pair(exchange: Exchange) -> tuple[str, str] | None:
-    """Give ``var`` and ``val`` as sent, or None where the firmware answers 404: one missing, or longer than 31."""
+    """Give ``var`` and ``val`` as sent, or None where the firmware answers 404: missing, or too long."""
     var, val = exchange.value("var"), exchange.value("val")
     return None if var is None or val is None else (var, val)
 

@@ -1,4 +1,4 @@
-"""Matchboxscope / ESPressoscope (matchboxscope-simplecamera), and easytarget's esp32-cam-webserver 4 it grew from.
+"""Matchboxscope / ESPressoscope, and easytarget's esp32-cam-webserver 4 from which it grew.
 
 From ``main/app_httpd.cpp`` of Matchboxscope/matchboxscope-simplecamera 5449fb9 and
 easytarget/esp32-cam-webserver 4c9ab6e. The board is the AI-Thinker one, whose status LED takes its time,
@@ -156,7 +156,7 @@ class _Firmware:
         device = self.device
         lamp_s = _LAMP_SETTLES_S if device.sensor["autolamp"] else 0.0
         await device.side_delay(_LED_S + lamp_s)
-        device.paused += 1
+        device.resumed.clear()
         try:
             shot = await device.take_single()
             device.captured.enter(shot.number, shot.jpeg)
@@ -165,7 +165,7 @@ class _Firmware:
                 device.images_served += 1
                 await device.side_delay(_AFTER_CAPTURE_S)
         finally:
-            device.paused -= 1
+            device.resumed.set()
         return True
 
     async def stop(self, exchange: Exchange) -> bool:

@@ -1,4 +1,4 @@
-"""The pages and icons of the simulated cameras: short ones of our own, with the lines that programs look for."""
+"""The pages and icons of the simulated cameras: short ones of our own, with the lines programs look for."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def view_page(name: str) -> str:
 
 
 def dump_page(board: Board, sock: socket.socket, version: str) -> str:
-    """Give ``/dump``, line by line as ``dump_handler`` prints it (app_httpd.cpp); memory figures are those of a board."""
+    """Give ``/dump`` line by line as ``dump_handler`` prints it (app_httpd.cpp)."""
     device = board.device
     seconds = device.uptime_us // 1_000_000
     days, rest = divmod(seconds, 86400)
@@ -93,8 +93,8 @@ def favicon(path: str) -> tuple[bytes, str]:
     if path.endswith(".css"):
         return b"body { font-family: sans-serif; }\n", "text/css"
     if path.endswith(".svg"):
-        text = '<svg xmlns="http://www.w3.org/2000/svg" width="32" height="32"><circle cx="16" cy="16" r="12"/></svg>'
-        return text.encode(), "image/svg+xml"
+        disc = b'<svg xmlns="http://www.w3.org/2000/svg" width="32" height="32"><circle r="12"/></svg>'
+        return disc, "image/svg+xml"
     side = 32 if "32" in path else 16
     png = _png(side)
     if not path.endswith(".ico"):
