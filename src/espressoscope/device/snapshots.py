@@ -52,11 +52,15 @@ async def capture(port: ControlPort, path: str) -> Part:
     return Part(reply.body, PartHead(reply.headers))
 
 
-async def capture_fresh(port: ControlPort, path: str, size: tuple[int, int] | None = None) -> Part:
+async def capture_fresh(
+    port: ControlPort, path: str, size: tuple[int, int] | None = None, flushed: int = FLUSHED_CAPTURES
+) -> Part:
     """Take a picture begun after the call: the device's old buffers are taken first and thrown away.
 
     Parameters
     ----------
+    flushed : int
+        Captures to throw away.
     size : tuple of (int, int), optional
         Width and height the picture must have; after a change of framesize, buffers of the old size come
         first.
@@ -68,7 +72,7 @@ async def capture_fresh(port: ControlPort, path: str, size: tuple[int, int] | No
     """
     for count in range(_MOST_CAPTURES):
         part = await capture(port, path)
-        if count < FLUSHED_CAPTURES:
+        if count < flushed:
             continue
         info = inspect(part.body)
         if size is None or (info.width, info.height) == size:

@@ -295,8 +295,11 @@ class CameraSession:
                 part = await capture_fresh(device.port, path, SIZES[wanted])
             finally:
                 try:
-                    if before is not None and before != wanted:
+                    if isinstance(before, str) and before != wanted:
                         await self.set({"framesize": before}, strict=True)
+                        if resume:
+                            # Buffers of the large size would be the first frames of the resumed stream.
+                            await capture_fresh(device.port, path, SIZES[before], flushed=0)
                 finally:
                     if resume and (self._users > 0 or self.kept) and not self.closed:
                         self.link.start()
