@@ -122,10 +122,11 @@ def quietly(command: Sequence[str], env: dict[str, str], timeout_s: float = RUN_
 
 
 def _follow(lines: Any, tail: deque[str]) -> None:
-    for line in lines:
-        tail.append(line.rstrip())
-        if sys.stderr.isatty():
-            print("\r  " + line.rstrip()[:76].ljust(76), end="", file=sys.stderr, flush=True)
+    with lines:
+        for line in lines:
+            tail.append(line.rstrip())
+            if sys.stderr.isatty():
+                print("\r  " + line.rstrip()[:76].ljust(76), end="", file=sys.stderr, flush=True)
 
 
 def end(process: subprocess.Popen[Any]) -> None:
