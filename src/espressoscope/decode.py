@@ -30,12 +30,13 @@ MAX_SCANS: Final = 64
 """Most scans of a progressive picture; ordinary ones have ten, and a hostile one a million of a few bytes
 each, every one of them a pass over the whole picture. These cameras send a single scan."""
 
-# Start-of-frame markers, which carry the size; the three gaps are DHT, JPG and DAC (ITU-T T.81, table B.1).
+# Markers of ITU-T T.81, table B.1. Starts of frames carry the size; among them lie DHT, JPG and DAC.
 _START_OF_FRAME: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _START_OF_SCAN: Final = 0xDA
-_END_OF_IMAGE: Final = 0xD9
 _FILL: Final = 0xFF
-# Markers without a length: TEM, RST0 to RST7.
+# Nothing but a length and what it counts: tables, restart interval, application data, comments.
+_PLAIN: Final = frozenset({0xC4, 0xCC, 0xDB, 0xDC, 0xDD, *range(0xE0, 0xF0), 0xFE})
+# Not even a length: TEM, RST0 to RST7.
 _BARE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
 # Far more than any header has; ends the walk through one made of nothing but fill bytes.
 _MAX_SEGMENTS: Final = 1000
@@ -145,34 +146,34 @@ def _size(data: bytes) -> tuple[int, int]:
         raise ValueError("it does not begin like a JPEG" if data else "it is empty")
     height = width = components = 0
     one_scan = False
-    at = 2
+    at, last = 2, len(data) - 10
     for _ in range(_MAX_SEGMENTS):
-        if at + 10 > len(data):
+        if at > last:
             raise ValueError("it ends within its header")
-        marker = data[at + 1]
-        if data[at] != 0xFF or marker == _END_OF_IMAGE:
+        if data[at] != 0xFF:
             break
-        if marker == _FILL:
-            at += 1
-            continue
-        if marker in _BARE:
-            at += 2
-            continue
-        if marker in _START_OF_FRAME:
+        marker = data[at + 1]
+        if marker in _PLAIN:
+            at += 2 + (data[at + 2] << 8 | data[at + 3])
+        elif marker in _START_OF_FRAME:
             height, width = data[at + 5] << 8 | data[at + 6], data[at + 7] << 8 | data[at + 8]
             components = data[at + 9]
             one_scan = marker in (0xC0, 0xC1)
             if height * width > MAX_PIXELS:
-                raise ValueError(
-                    f"its header promises {width}x{height} pixels, more than {MAX_PIXELS} in all"
-                )
+                raise ValueError(f"its header promises {width}x{height} pixels, more than {MAX_PIXELS}")
+            at += 2 + (data[at + 2] << 8 | data[at + 3])
         elif marker == _START_OF_SCAN:
             if not (height and width):
                 raise ValueError("its header gives no size")
             if not (one_scan and data[at + 4] == components) and data.count(b"\xff\xda") > MAX_SCANS:
                 raise ValueError(f"it comes in more than {MAX_SCANS} scans")
             return height, width
-        at += 2 + (data[at + 2] << 8 | data[at + 3])
+        elif marker == _FILL:
+            at += 1
+        elif marker in _BARE:
+            at += 2
+        else:
+            break
     raise ValueError("its header is corrupt")
 
 
