@@ -1,7 +1,7 @@
 """From optical density to the sensor's RGB: exposure, noise, white balance, tone curve, effects, mirroring.
 
-All that multiplies is a shift of density and all that is a curve joins it in one look-up per channel; the rest
-is done by Pillow. Noise goes in before the scene's particles, as density, where shot noise belongs.
+All that multiplies is a shift of density, and all that is a curve joins it in one look-up per channel; the
+rest is done by Pillow. Noise goes in before the scene's particles, as density, where shot noise belongs.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ _WHITE_DEAD, _BLACK_DEAD = 0, 255
 def noise_strength(exposure: Exposure) -> int:
     """Give the noise as a standard deviation in quarter counts of density.
 
-    Relative noise is what density shows: shot noise falls with the root of the light gathered, read noise with
-    the light itself. Gain changes neither, and makes both visible.
+    Relative noise is what density shows: shot noise falls with the root of the light gathered, read noise
+    with the light itself. Gain changes neither, and makes both visible.
     """
     light = max(exposure.light, 1e-3)
     deviation = math.hypot(_SHOT / math.sqrt(light), _READ / light)

@@ -9,11 +9,11 @@ if TYPE_CHECKING:
 
 __all__ = ["AutoExposure", "Exposure"]
 
-_TARGETS: Final = {-2: 0.14, -1: 0.24, 0: 0.40, 1: 0.50, 2: 0.68}
+_TARGETS: Final = {-2: 0.18, -1: 0.32, 0: 0.50, 1: 0.62, 2: 0.80}
 """Mean light aimed at per `ae_level`; order and spacing after ae_levels_regs in ov2640_settings.h."""
 
 _REFERENCE_LINES: Final = 300.0
-"""Lines of exposure that give a mean of 0.4 by the microscope's own light, at 8 MHz and gain 1."""
+"""Lines of exposure that give a mean of 0.5 by the microscope's own light, at 8 MHz and gain 1."""
 
 _REFERENCE_MHZ: Final = 8
 _LONGEST_LINES: Final = 1200.0

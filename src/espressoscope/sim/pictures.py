@@ -1,9 +1,9 @@
 """The simulated camera's JPEGs: scene, settings and numbering strip put together.
 
-Live pictures are rendered one by one. Pre-rendered ones come from a cycle of `CYCLE` pictures that cameras with
-the same settings share; each is rendered when first asked for and kept, within `CACHE_BYTES` for all cameras of
-the process, and only its strip is coded anew. Both follow every setting from the next picture on, and in both the
-strip counts all frames up to 65535.
+Live pictures are rendered one by one. Pre-rendered ones come from a cycle of `CYCLE` pictures that cameras
+with the same settings share; each is rendered when first asked for and kept, within `CACHE_BYTES` for all
+cameras of the process, and only its strip is coded anew. Both follow every setting from the next picture on,
+and in both the strip counts all frames up to 65535.
 """
 
 from __future__ import annotations
@@ -50,7 +50,10 @@ SHARED_SCENES: Final = 4
 
 _LIVE_PERIOD: Final = 2048
 _STAGGER: Final = 37
-"""Frames by which one pre-rendered camera is ahead of the one before; has no factor in common with `CYCLE`."""
+"""Frames by which a pre-rendered camera is ahead of the one before it; shares no factor with `CYCLE`."""
+
+_SHARP_ENOUGH: Final = 42.0
+"""Motor steps from focus within which pre-rendered pictures are sharp: all cameras, before they are moved."""
 
 _tops: ByteCache[Top] = ByteCache(CACHE_BYTES, lambda top: len(top.data) + 200)
 
@@ -62,10 +65,10 @@ def _shared_scene(seed: int) -> Scene:
 
 def _coarse(focus: float) -> float:
     """Round a distance from focus to one of few, so that cameras share cycles."""
-    if abs(focus) < 35:
+    if abs(focus) < _SHARP_ENOUGH:
         return 0.0
-    level = math.floor(math.log(abs(focus) / 35) / math.log(1.8))
-    return math.copysign(35 * 1.8 ** (level + 0.5), focus)
+    level = math.floor(math.log(abs(focus) / _SHARP_ENOUGH) / math.log(1.8))
+    return math.copysign(_SHARP_ENOUGH * 1.8 ** (level + 0.5), focus)
 
 
 class PictureSource:
@@ -80,9 +83,9 @@ class PictureSource:
     seed : int
         Equal seeds, equal scenes. Pre-rendered cameras share `SHARED_SCENES` scenes.
     prerender : bool
-        Take pictures from a shared cycle, for many cameras. Exposure is then always settled and focus comes in
-        coarse steps. Sizes whose strip does not lie on whole JPEG blocks (XGA, SXGA, HVGA, CIF, HQVGA, QCIF,
-        96X96) are rendered live all the same.
+        Take pictures from a shared cycle, for many cameras. Exposure is then always settled and focus comes
+        in coarse steps. Sizes whose strip does not lie on whole JPEG blocks (XGA, SXGA, HVGA, CIF, HQVGA,
+        QCIF, 96X96 and 128X128) are rendered live all the same.
     """
 
     def __init__(
@@ -127,7 +130,7 @@ class PictureSource:
 
     def _key(self, position: int) -> Hashable:
         sensor = self._sensor
-        return (self._seed, position, _coarse(sensor.motor.offset), sensor.lamp, sensor.picture_key())
+        return (position, self._seed, _coarse(sensor.motor.offset), sensor.picture_key())
 
     def _top(self, frame: int) -> Top:
         position = (frame + self._camera * _STAGGER) % CYCLE

@@ -159,7 +159,8 @@ class Sensor:
         self._prefs: dict[str, int] = {}
         self._values = dict(self._boot)
         self._size = self._boot_size = size
-        self.motor = FocusMotor(random.Random(f"focus {seed}").uniform(-60.0, 60.0), clock)
+        self._key: tuple[int | str, ...] | None = None
+        self.motor = FocusMotor(random.Random(f"focus {seed}").uniform(-40.0, 40.0), clock)
 
     @staticmethod
     def _deliverable(size: str) -> bool:
@@ -214,8 +215,11 @@ class Sensor:
         return {name: self._values[name] for name in _STATUS.get(self.firmware, ())}
 
     def picture_key(self) -> tuple[int | str, ...]:
-        """Everything set that pictures depend on, focus and lamp aside: equal keys, equal pictures."""
-        return (self._size, *(self._values[name] for name in _PICTURE[1:]))
+        """Everything set that pictures depend on, focus aside: equal keys, equal pictures."""
+        if self._key is None:
+            lamp = ("lamp", "led_intensity")
+            self._key = (self._size, *(self._values[name] for name in (*_PICTURE[1:], *lamp)))
+        return self._key
 
     def max_fps(self) -> float:
         """Frames per second the camera delivers with these settings.
@@ -246,6 +250,7 @@ class Sensor:
             range.
         """
         values = self._values
+        self._key = None
         if var == "framesize":
             # Not checked by the OV2640 driver: `/status` echoes anything, pictures keep a size that exists.
             values["framesize"] = value & 0xFF
@@ -300,8 +305,12 @@ class Sensor:
         self.motor.move_by(-50)
 
     def autofocus(self, minimum: int = -500, maximum: int = 500, step: int = 25) -> float:
-        """Sweep around the present position and rest at the sharpest; give the seconds until the camera
-        answers.
+        """Sweep around the present position and rest at the sharpest.
+
+        Returns
+        -------
+        float
+            Seconds until the stage rests; the firmware answers only then.
 
         Raises
         ------
@@ -328,6 +337,7 @@ class Sensor:
         self.motor.drive(0)
         self._values = dict(self._boot)
         self._size = self._boot_size
+        self._key = None
         if self._prefs:
             saved, self._values = self._prefs, dict(self._prefs)
             self.set("framesize", saved["framesize"])

@@ -1,7 +1,8 @@
 """What swims in the simulated sample, drawn once as optical density and cached at every size, angle and blur.
 
-Each kind is a function from a random generator to an (n, n, 3) array of density in natural-log units for red, green
-and blue; negative values are light gathered beside an edge, the bright line that transmitted light shows there.
+Each kind is a function from a random generator to an (h, w, 3) array of density, in natural-log units for
+red, green and blue; negative values are light gathered beside an edge, the bright line that transmitted light
+shows there.
 """
 
 from __future__ import annotations
@@ -52,17 +53,21 @@ def blur_radius(level: int) -> float:
     return 0.0 if level == 0 else _BLUR_FIRST * _BLUR_RATIO ** (level - 1)
 
 
-def _axes(n: int) -> tuple[Plane, Plane]:
-    axis = (np.arange(n) + 0.5) / n * 2 - 1
-    return axis[None, :].repeat(n, 0), axis[:, None].repeat(n, 1)
+def _axes(n: int, tall: float = 1.0) -> tuple[Plane, Plane]:
+    """Give x from -1 to 1 over n pixels, and y from -tall to tall."""
+    rows = round(n * tall)
+    across = (np.arange(n) + 0.5) / n * 2 - 1
+    down = ((np.arange(rows) + 0.5) / rows * 2 - 1) * tall
+    return across[None, :].repeat(rows, 0), down[:, None].repeat(n, 1)
 
 
 def _bump(distance: Plane, width: float) -> Plane:
-    return np.exp(-((distance / width) ** 2))
+    bump: Plane = np.exp(-((distance / width) ** 2))
+    return bump
 
 
 def _edge(inside: Plane, wall: float, width: float) -> Plane:
-    """Draw a wall where `inside` (distance to the outline, positive within) is 0, with its bright outer line."""
+    """Draw a wall where `inside`, the distance to the outline, is 0, and the bright line around it."""
     return wall * _bump(inside, width) - 0.35 * wall * _bump(inside + 2.6 * width, 1.3 * width)
 
 
@@ -74,7 +79,8 @@ def _blobs(x: Plane, y: Plane, spots: list[tuple[float, float, float]]) -> Plane
 
 
 def _colour(plane: Plane, red: float, green: float, blue: float) -> Plane:
-    return plane[..., None] * np.array([red, green, blue])
+    coloured: Plane = plane[..., None] * np.array([red, green, blue])
+    return coloured
 
 
 def _centric(rng: np.random.Generator) -> Plane:
@@ -94,7 +100,7 @@ def _centric(rng: np.random.Generator) -> Plane:
         )
     ]
     plastids = _blobs(x, y, spots) * (inside > 0.03)
-    return _colour(shell, 0.9, 0.95, 1.0) + _colour(plastids, 0.18, 0.42, 1.0)
+    return _colour(shell, 0.9, 0.95, 1.0) + _colour(plastids, 0.2, 0.55, 1.35)
 
 
 def _pennate(rng: np.random.Generator) -> Plane:
@@ -110,7 +116,7 @@ def _pennate(rng: np.random.Generator) -> Plane:
     plastids = _blobs(
         x * 0.55, y, [(sign * 0.22, 0.0, half * 0.62) for sign in (-1, 1)]
     ) * (inside > 0.02)  # fmt: skip
-    return _colour(shell, 0.9, 0.95, 1.0) + _colour(plastids, 0.22, 0.45, 1.0)
+    return _colour(shell, 0.9, 0.95, 1.0) + _colour(plastids, 0.25, 0.6, 1.35)
 
 
 def _green_cell(rng: np.random.Generator) -> Plane:
@@ -124,7 +130,7 @@ def _green_cell(rng: np.random.Generator) -> Plane:
     cup = np.clip(inside * 9, 0, 1) * (1 - 0.8 * vacuole)
     grain = 0.12 * rng.normal(size=x.shape)
     eye = _bump(np.hypot(x + 0.42 * math.cos(away), y + 0.42 * math.sin(away)), 0.07)
-    green = _colour(cup * (1 + grain), 0.95, 0.3, 1.15)
+    green = _colour(cup * (1 + grain), 1.05, 0.32, 1.35)
     return _colour(wall, 0.9, 0.9, 1.0) + green + _colour(eye, 0.1, 0.9, 0.9)
 
 
@@ -150,32 +156,47 @@ def _dust(rng: np.random.Generator) -> Plane:
     return _colour(grain - 0.2 * _bump(inside + 0.16, 0.09), 1.0, 1.0, 1.05)
 
 
-def _filament(rng: np.random.Generator) -> Plane:
-    """Draw a thread of Spirogyra: cross walls and a helical green band."""
-    x, y = _axes(360)
-    half = 0.062
-    bend = 0.03 * np.sin(x * 2.2 + rng.uniform(0, 6))
-    across = (y - bend) / half
-    inside = (1 - np.abs(across)) * half
-    wall = _edge(inside, 0.6, 0.0065) + 0.07 * (inside > 0)
-    cell = 0.36
-    shift = rng.uniform(0, cell)
-    at_wall = np.abs((x + shift + cell / 2) % cell - cell / 2)
-    wall += 0.5 * _bump(at_wall, 0.006) * (inside > 0)
-    turns = 2 * np.pi / 0.105
+def _spirogyra(rng: np.random.Generator) -> Plane:
+    """Draw a piece of Spirogyra: two or three cells in a row, a helical green band in each."""
+    x, y = _axes(560, tall=0.14)
+    half, reach = 0.068, 0.97
+    across = (y - 0.02 * np.sin(x * 2.2 + rng.uniform(0, 6))) / half
+    past_end = np.maximum(np.abs(x) - (reach - half), 0) / half
+    inside = (1 - np.hypot(across, past_end)) * half
+    cell = 2 * reach / int(rng.integers(3, 6))
+    to_wall = np.abs((x + reach + cell / 2) % cell - cell / 2)
+    wall = _edge(inside, 0.55, 0.0075) + 0.08 * (inside > 0)
+    wall += 0.45 * _bump(to_wall, 0.006) * (inside > 0) * (np.abs(x) < reach - half)
+    pitch = 2 * np.pi / rng.uniform(0.13, 0.17)
     band = np.zeros_like(x)
-    for sign in (-1, 1):
-        # A helix seen from the side: its height is a sine of the way along; the far half is fainter.
-        height = 0.78 * np.sin(x * turns + shift * 9 + (sign > 0) * np.pi)
-        near = 0.6 + 0.4 * np.sign(np.cos(x * turns + shift * 9 + (sign > 0) * np.pi))
-        band = np.maximum(band, _bump(across - height, 0.22) * near)
-    band *= (inside > 0.004) * np.clip((at_wall - 0.012) * 80, 0, 1)
-    fade = np.clip((1 - np.abs(x)) * 30, 0, 1)
-    return (_colour(wall, 0.9, 0.9, 1.0) + _colour(band, 1.0, 0.38, 1.2)) * fade[..., None]
+    for start in (0.0, np.pi):
+        # A helix seen from the side: a sine along the cell, its far half fainter.
+        turn = x * pitch + start
+        band = np.maximum(
+            band, _bump(across - 0.76 * np.sin(turn), 0.24) * (0.62 + 0.38 * np.tanh(3 * np.cos(turn)))
+        )
+    band *= np.clip(inside * 160, 0, 1) * np.clip((to_wall - 0.012) * 70, 0, 1)
+    return _colour(wall, 0.9, 0.9, 1.0) + _colour(band, 1.15, 0.38, 1.4)
+
+
+def _chain(rng: np.random.Generator) -> Plane:
+    """Draw a chain of Anabaena: blue-green beads on a curve, one of them large and pale."""
+    x, y = _axes(360, tall=0.42)
+    along = np.linspace(-0.92, 0.92, 38)
+    bend = 0.2 * np.sin(along * rng.uniform(1.8, 3.0) + rng.uniform(0, 6)) + 0.06 * np.sin(along * 7)
+    bend -= bend.mean()
+    large = int(rng.integers(8, 30))
+    shell, green = np.zeros_like(x), np.zeros_like(x)
+    for at, (cx, cy) in enumerate(zip(along, bend, strict=True)):
+        size = 0.036 if at == large else 0.0265
+        inside = size - np.hypot(x - cx, y - cy)
+        shell = np.maximum(shell, _edge(inside, 0.5, 0.008))
+        green = np.maximum(green, np.clip(inside * 60, 0, 1) * (0.25 if at == large else 1.0))
+    return _colour(shell, 0.9, 0.9, 0.9) + _colour(green, 0.85, 0.36, 0.55)
 
 
 def _ciliate(rng: np.random.Generator) -> Plane:
-    """Draw a swimming ciliate: slipper outline, food vacuoles, fuzzy rim of cilia; its front is to the right."""
+    """Draw a swimming ciliate, its front to the right: food vacuoles, nucleus, fuzzy rim of cilia."""
     x, y = _axes(128)
     half = 0.30 * (1 + 0.18 * x) * np.sqrt(np.clip(1 - (x / 0.86) ** 2, 0, None))
     inside = np.where(np.abs(x) < 0.86, half - np.abs(y), -1.0)
@@ -197,9 +218,9 @@ def _ciliate(rng: np.random.Generator) -> Plane:
 
 
 KINDS: Final[tuple[Callable[[np.random.Generator], Plane], ...]] = (
-    *(_centric, _pennate, _green_cell, _rod, _dust, _filament, _ciliate),
+    *(_centric, _pennate, _green_cell, _rod, _dust, _spirogyra, _chain, _ciliate),
 )
-CENTRIC, PENNATE, GREEN_CELL, ROD, DUST, FILAMENT, CILIATE = range(len(KINDS))
+CENTRIC, PENNATE, GREEN_CELL, ROD, DUST, SPIROGYRA, CHAIN, CILIATE = range(len(KINDS))
 
 
 @lru_cache(maxsize=64)
@@ -210,7 +231,7 @@ def _master(kind: int, variant: int) -> Image.Image:
 
 
 def sprite(kind: int, variant: int, size: int, angle: int, blur: int) -> NDArray[np.uint8]:
-    """Give a particle as it adds to the density, (h, w, 3) uint8, `BIAS` where it is clear; never write to it.
+    """Give a particle as it adds to the density, (h, w, 3) uint8, `BIAS` where clear; never write to it.
 
     Parameters
     ----------
@@ -232,7 +253,8 @@ def _draw_sprite(kind: int, variant: int, size: int, angle: int, blur: int) -> N
     clear = (BIAS, BIAS, BIAS)
     master = _master(kind, variant)
     # Twice the size before turning keeps thin walls even; the reduction that follows averages.
-    work = master.resize((2 * size, 2 * size), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    tall = max(1, round(size * master.height / master.width))
+    work = master.resize((2 * size, 2 * tall), Image.Resampling.BICUBIC, reducing_gap=2.0)
     if angle:
         degrees = angle * 360 / ANGLES
         work = work.rotate(degrees, Image.Resampling.BILINEAR, expand=True, fillcolor=clear)

@@ -1,16 +1,17 @@
 """Numbering a JPEG that is already encoded: the picture above the strip is kept, the strip is coded anew.
 
-The entropy-coded data of a baseline JPEG is one run of bits without any mark inside, row of blocks after row of blocks,
-each block's mean coded as the difference from the one before. So where the strip begins at a row of blocks, what
-stands above it can be kept as bits and the strip's few bits appended, without encoding the picture again. The result
-is an ordinary JPEG: no restart markers, nothing the real device would not send.
+The entropy-coded data of a baseline JPEG is one run of bits without any mark inside, row of blocks after
+row of blocks, each block's mean coded as the difference from the one before. So where the strip begins at a
+row of blocks, what stands above it can be kept as bits and the strip's few bits appended, without encoding
+the picture again. The result is an ordinary JPEG: no restart markers, nothing the real device would not send.
 
-Strip squares are black or white and the same in every row, so that a block of the strip is one of 256 patterns.
+Strip squares are black or white and the same in every row, so a block of the strip is one of 256 patterns.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -29,6 +30,8 @@ from espressoscope.sim.huffman import (
 from espressoscope.sim.strip import strip_bits, strip_edges, strip_height
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from PIL.Image import Image
 
 __all__ = ["Top", "can_splice", "cut_top", "number"]
@@ -112,43 +115,35 @@ def number(top: Top, camera: int, frame: int) -> bytes:
     """Give the whole JPEG with its strip."""
     blocks = _strip_blocks(top.width, camera, frame)
     quality = top.quality
-    luma, cb, cr = top.means
-    first, second = _mean(blocks[0], quality), _mean(blocks[1], quality)
-    value, length = top.tail
-    for bits in (
-        dc_bits(first - luma, DC_LUMA),
-        _ac(blocks[0], quality),
-        dc_bits(second - first, DC_LUMA),
-        _ac(blocks[1], quality),
-        dc_bits(-cb, DC_CHROMA),
-        _CHROMA_END,
-        dc_bits(-cr, DC_CHROMA),
-        _CHROMA_END,
-    ):
-        value, length = value << bits[1] | bits[0], length + bits[1]
-    rest, rest_length = 0, 0
-    for at in range(2, len(blocks), 2):
-        bits = _unit(blocks[at - 1], blocks[at], blocks[at + 1], quality)
-        rest, rest_length = rest << bits[1] | bits[0], rest_length + bits[1]
-    value, length = value << rest_length | rest, length + rest_length
+    # Quarters, one a byte of the strip or nearly so: each is found again in the cache sooner or later.
+    cut = max(2, len(blocks) // 8 * 2)
+    rest = _join(
+        _run(blocks[at - 1], blocks[at : at + cut], quality)
+        for at in range(2, len(blocks), cut)
+    )  # fmt: skip
     # Every further row of blocks begins against the end of the one before.
-    again = _unit(blocks[-1], blocks[0], blocks[1], quality)
-    row, row_length = again[0] << rest_length | rest, again[1] + rest_length
-    for _ in range(strip_height(top.height) // _BLOCK - 1):
-        value, length = value << row_length | row, length + row_length
+    row = _join((_unit(_means(quality)[blocks[-1]], 0, 0, blocks[0], blocks[1], quality), rest))
+    rows = strip_height(top.height) // _BLOCK
+    value, length = _join(
+        (top.tail, _unit(*top.means, blocks[0], blocks[1], quality), rest, *[row] * (rows - 1))
+    )
     fill = -length % 8
     scan = (value << fill | (1 << fill) - 1).to_bytes((length + fill) // 8, "big")
     return b"".join((top.data, scan.replace(b"\xff", b"\xff\x00"), EOI))
+
+
+def _join(pieces: Iterable[Bits]) -> Bits:
+    value, length = 0, 0
+    for bits, count in pieces:
+        value, length = value << count | bits, length + count
+    return value, length
 
 
 @lru_cache(maxsize=64)
 def _masks(width: int) -> tuple[int, ...]:
     """Give the pixels of a row that each square covers, as bits; the first pixel in the highest bit."""
     edges = strip_edges(width)
-    return tuple(
-        ((1 << (right - left)) - 1) << (width - right)
-        for left, right in zip(edges[:-1], edges[1:], strict=True)
-    )
+    return tuple(((1 << (right - left)) - 1) << (width - right) for left, right in pairwise(edges))
 
 
 def _strip_blocks(width: int, camera: int, frame: int) -> bytes:
@@ -158,9 +153,6 @@ def _strip_blocks(width: int, camera: int, frame: int) -> bytes:
         if bits >> (31 - at) & 1:
             row |= mask
     return row.to_bytes(width // 8, "big")
-
-
-_CHROMA_END = AC_CHROMA.codes[0]
 
 
 @lru_cache(maxsize=64)
@@ -184,25 +176,28 @@ def _tables(quality: int) -> tuple[list[int], list[Bits]]:
     return means, rests
 
 
-def _mean(block: int, quality: int) -> int:
-    return _tables(quality)[0][block]
+def _means(quality: int) -> list[int]:
+    return _tables(quality)[0]
 
 
-def _ac(block: int, quality: int) -> Bits:
-    return _tables(quality)[1][block]
+@lru_cache(maxsize=4096)
+def _run(before: int, blocks: bytes, quality: int) -> Bits:
+    """Code a run of units that follows the strip block `before`."""
+    means = _means(quality)
+    chain = (before, *blocks[1::2])
+    return _join(
+        _unit(means[last], 0, 0, first, second, quality)
+        for last, first, second in zip(chain, blocks[::2], blocks[1::2], strict=False)
+    )
 
 
-@lru_cache(maxsize=8192)
-def _unit(before: int, first: int, second: int, quality: int) -> Bits:
-    """Code one unit of 16 x 8 pixels: two luma blocks, and gray for both colours."""
+def _unit(luma: int, cb: int, cr: int, first: int, second: int, quality: int) -> Bits:
+    """Code one unit of 16 x 8 pixels, two luma blocks and gray for both colours, after these means."""
     means, rests = _tables(quality)
-    value, length = 0, 0
-    for bits in (
-        dc_bits(means[first] - means[before], DC_LUMA),
-        rests[first],
-        dc_bits(means[second] - means[first], DC_LUMA),
-        rests[second],
-        *(dc_bits(0, DC_CHROMA), _CHROMA_END) * 2,
-    ):
-        value, length = value << bits[1] | bits[0], length + bits[1]
-    return value, length
+    return _join(
+        (
+            *(dc_bits(means[first] - luma, DC_LUMA), rests[first]),
+            *(dc_bits(means[second] - means[first], DC_LUMA), rests[second]),
+            *(dc_bits(-cb, DC_CHROMA), AC_CHROMA.codes[0], dc_bits(-cr, DC_CHROMA), AC_CHROMA.codes[0]),
+        )
+    )

@@ -37,13 +37,20 @@ class StripReading(NamedTuple):
     frame: int
 
 
+def _crc_of_byte(byte: int) -> int:
+    for _ in range(8):
+        byte = (byte << 1) ^ (0x107 if byte & 0x80 else 0)
+    return byte
+
+
+_CRC = tuple(_crc_of_byte(byte) for byte in range(256))
+
+
 def crc8(data: bytes) -> int:
-    """CRC-8 with polynomial 0x07 and initial value 0."""
+    """Give the CRC-8 of some bytes: polynomial 0x07, initial value 0."""
     crc = 0
     for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc << 1) ^ (0x107 if crc & 0x80 else 0)
+        crc = _CRC[crc ^ byte]
     return crc
 
 
