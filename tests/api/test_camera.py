@@ -313,7 +313,9 @@ def test_arrays(simulated: SimulatedCamera) -> None:
         ("size-change", {"every": 4}),
     ],
 )
-def test_a_bad_stream_goes_on(simulated: SimulatedCamera, fault: str, options: dict[str, float | str]) -> None:
+def test_a_bad_stream_goes_on(
+    simulated: SimulatedCamera, fault: str, options: dict[str, float | str]
+) -> None:
     with es.Camera(simulated.url) as cam, simulated.fault(fault, **options):
         with cam.stream(buffer=64) as stream:
             frames = [next(stream) for _ in range(25)]

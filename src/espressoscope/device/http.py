@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _P = TypeVar("_P", bound=asyncio.BaseProtocol)
 
-__all__ = ["CONNECT_TIMEOUT_S", "Response", "connect", "connect_error", "fetch"]
+__all__ = ["CONNECT_TIMEOUT_S", "Response", "connect", "connect_error", "fetch", "name_camera"]
 
 CONNECT_TIMEOUT_S = 4.0
 """Longest wait for a TCP connection, in seconds: modem sleep takes up to 0.6 s, a lost SYN 1 to 3 s."""
@@ -130,8 +130,7 @@ async def fetch(
             hint="It may be busy or asleep: try again, or switch it off and on",
         ) from None
     except RemoteProtocolError as error:
-        error.camera = error.camera or camera
-        raise
+        raise name_camera(error, camera) from None
     except OSError as error:
         raise RemoteProtocolError(
             f"the connection broke before the answer to {path.partition('?')[0]} was complete ({error})",
@@ -201,6 +200,13 @@ def connect_error(error: OSError, address: Address, camera: str) -> ConnectError
         camera=camera,
         hint="Check the network, then try again",
     )
+
+
+def name_camera(error: RemoteProtocolError, camera: str) -> RemoteProtocolError:
+    """Add what only the connection knows to an error of the parser: whose answer it was, and what to try."""
+    error.camera = error.camera or camera
+    error.hint = error.hint or "Check that this is the address of a camera, then switch it off and on"
+    return error
 
 
 class _Exchange(asyncio.BufferedProtocol):

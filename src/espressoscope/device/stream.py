@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from espressoscope.device.address import Address, clean_text
-from espressoscope.device.http import CONNECT_TIMEOUT_S, connect
+from espressoscope.device.http import CONNECT_TIMEOUT_S, connect, name_camera
 from espressoscope.device.identify import not_a_camera, wants_password
 from espressoscope.errors import CameraError, ConnectError, ConnectReason, RemoteProtocolError
 from espressoscope.wire.events import Body, Damage, End, Head, Part
@@ -122,8 +122,7 @@ class StreamConnection(asyncio.BufferedProtocol):
                 else:
                     self._other(event)
         except RemoteProtocolError as error:
-            error.camera = error.camera or self._camera
-            self._end(error)
+            self._end(name_camera(error, self._camera))
             return
         if self._socket is not None:
             missing = parser.missing
@@ -186,8 +185,7 @@ class StreamConnection(asyncio.BufferedProtocol):
                 else:
                     self._other(event)
         except RemoteProtocolError as error:
-            error.camera = error.camera or self._camera
-            self._end(error)
+            self._end(name_camera(error, self._camera))
             return
         self._end(None)
 
@@ -206,12 +204,20 @@ class StreamConnection(asyncio.BufferedProtocol):
         if status in (401, 403):
             return wants_password(self.address, self._camera)
         words = clean_text(body[:80].decode("latin-1"), 60)
-        if status in (500, 503):
+        # ESP32-CAM_MJPEG2SD says "500 No free task" when all its streams are taken.
+        if status == 503 or (status == 500 and "no free task" in words.lower()):
             return ConnectError(
                 f"it refuses the stream (HTTP {status}: {words})",
                 reason=ConnectReason.BUSY,
                 camera=self._camera,
                 hint="Close other viewers of this camera, browser tabs too",
+            )
+        if status >= 500:
+            return RemoteProtocolError(
+                f"it answers HTTP {status} instead of a stream",
+                sample=body,
+                camera=self._camera,
+                hint="Its sensor may hang: switch it off and on",
             )
         return not_a_camera(self._camera, f"HTTP {status} instead of a stream")
 
