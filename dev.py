@@ -460,8 +460,9 @@ def test(arguments: list[str]) -> int:
 
 def bench(arguments: list[str]) -> int:
     """Run the benchmarks, or those named."""
-    files = sorted(path for path in (REPO / "benchmarks").glob("bench_*.py"))
-    names = [path.stem[len("bench_") :] for path in files]
+    folder = REPO / "benchmarks"
+    files = [path for path in sorted(folder.glob("*.py")) if "__main__" in path.read_text(encoding="utf-8")]
+    names = [path.stem for path in files]
     unknown = [name for name in arguments if name not in names]
     if unknown:
         raise Failure(f"no benchmark {', '.join(unknown)}; there are: {', '.join(names)}")
