@@ -13,11 +13,14 @@ import sys
 from typing import TYPE_CHECKING, Final, Protocol
 
 from espressoscope.sim.device import Device, DeviceOptions
+from espressoscope.sim.families.camerawebserver import camerawebserver
+from espressoscope.sim.families.esphome import esphome
 from espressoscope.sim.families.matchboxscope import easytarget, matchboxscope
+from espressoscope.sim.families.tasmota import tasmota
 from espressoscope.sim.sockets import close_socket, reset_socket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
     from concurrent.futures import Executor
 
     from espressoscope.sim.faults import Fault
@@ -59,9 +62,12 @@ class Server(Protocol):
         """End everything."""
 
 
-_FAMILIES: Final[Mapping[str, Callable[[Board], list[Server]]]] = {
-    "matchboxscope": matchboxscope,  # type: ignore[dict-item]
-    "easytarget": easytarget,  # type: ignore[dict-item]
+_FAMILIES: Final[Mapping[str, Callable[[Board], Sequence[Server]]]] = {
+    "matchboxscope": matchboxscope,
+    "easytarget": easytarget,
+    "camerawebserver": camerawebserver,
+    "esphome": esphome,
+    "tasmota": tasmota,
 }
 
 
@@ -81,7 +87,7 @@ class Board:
     ----------
     device : Device
         Sensor, pictures, identity.
-    servers : list of Server
+    servers : sequence of Server
         The control port's first; one where a family has one port.
     wifi : dict
         ``ssid`` and ``password`` as last set.
@@ -96,12 +102,11 @@ class Board:
         self.device = Device(options, renderers)
         self.wifi = {"ssid": "Blynk", "password": "12345678"}
         self.send_buffer = _LOAD_SEND_BUFFER if options.prerender else 5760
-        self.servers: list[Server] = []
+        self.servers: Sequence[Server] = ()
         self.powered = False
         self._ghosts: list[socket.socket] = []
         self._plugs: list[socket.socket] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._returning: asyncio.TimerHandle | None = None
 
     # --- addresses
 
@@ -141,13 +146,13 @@ class Board:
         for server in self.servers:
             server.start()
         self.powered = True
+        self.device.prepare()
 
     async def stop(self) -> None:
         """Close every port and connection; twice is no harm."""
         for task in list(self._tasks):
             task.cancel()
-        if self._returning is not None:
-            self._returning.cancel()
+        self.device.cool()
         for server in self.servers:
             await server.close()
         for ghost in self._ghosts:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Alarm", "Device", "DeviceOptions", "Shot", "mac_of"]
 
 _REQUESTS_KEPT: Final = 1000
+_warm_gate = threading.Lock()
 _NAMES: Final = {
     "matchboxscope": "Matchboxscope",
     "easytarget": "ESP32 camera server",
@@ -139,6 +140,8 @@ class Device:
         self.stage_saved = False
         self._renderers = renderers
         self._render_lock = threading.Lock()
+        self._warm_for: object = None
+        self._warming: asyncio.Task[None] | None = None
         self._camera = asyncio.Lock()
         self._next_number = 0
         self._next_due = 0.0
@@ -168,6 +171,7 @@ class Device:
         self._booted = time.monotonic()
         self.reboots += 1
         self.sensor.reboot()
+        self.pictures.restart()
         self._camera = asyncio.Lock()
         self._reset()
 
@@ -212,10 +216,41 @@ class Device:
         number = self._next_number
         self._next_number += 1
         stamp_us = self.uptime_us
-        if self.options.prerender:
-            return Shot(number, self._render(number), stamp_us)
+        if self.options.prerender and self._is_warm():
+            return Shot(number, self.pictures.render(number), stamp_us)
         loop = asyncio.get_running_loop()
         return Shot(number, await loop.run_in_executor(self._renderers, self._render, number), stamp_us)
+
+    def _is_warm(self) -> bool:
+        """Say whether the cycle for the present settings is complete; else see to it."""
+        key = self.sensor.picture_key()
+        if key == self._warm_for:
+            return True
+        if self._warming is None or self._warming.done():
+            self._warming = asyncio.get_running_loop().create_task(self._warm(key))
+        return False
+
+    async def _warm(self, key: object) -> None:
+        loop = asyncio.get_running_loop()
+        missing = 1
+        while missing:
+            missing = await loop.run_in_executor(self._renderers, self._warm_some)
+        self._warm_for = key
+
+    def _warm_some(self) -> int:
+        # One camera at a time, a few pictures each: cameras that share a cycle share the work.
+        with _warm_gate, self._render_lock:
+            return self.pictures.warm(4)
+
+    def prepare(self) -> None:
+        """Begin to make pictures beforehand, where that is wanted."""
+        if self.options.prerender:
+            self._is_warm()
+
+    def cool(self) -> None:
+        """Stop making pictures beforehand."""
+        if self._warming is not None:
+            self._warming.cancel()
 
     def _render(self, number: int) -> bytes:
         with self._render_lock:

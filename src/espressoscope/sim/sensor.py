@@ -277,9 +277,7 @@ class Sensor:
 
     def _set_app(self, var: str, value: int) -> bool:
         if var == "xclk":
-            if not 1 <= value <= 40:  # the clock generator refuses the rest
-                return False
-            self._values["xclk"] = value
+            return self.set_xclk(value)
         elif var == "lamp":
             self._values["lamp"] = max(0, min(100, value))
         elif var == "autolamp":
@@ -294,6 +292,13 @@ class Sensor:
             self.autofocus()
         else:
             self._values[_STORED_AS.get(var, var)] = value
+        return True
+
+    def set_xclk(self, megahertz: int) -> bool:
+        """Change the sensor's clock; False where the clock generator refuses."""
+        if not 1 <= megahertz <= 40:
+            return False
+        self._values["xclk"] = megahertz
         return True
 
     def focus_up(self) -> None:

@@ -26,6 +26,8 @@ __all__ = [
     "LAYOUT_B",
     "LAYOUT_C",
     "LAYOUT_D",
+    "LAYOUT_E",
+    "TASMOTA_BOUNDARY",
     "Connection",
     "Layout",
     "chunk",
@@ -97,7 +99,9 @@ class Layout:
 _B = b"\r\n--" + BOUNDARY + b"\r\n"
 LAYOUT_B: Final = Layout(chunked=True, opening=b"", before=_B, after=b"", stamped=True)
 LAYOUT_C: Final = Layout(chunked=True, opening=_B, before=b"", after=_B)
+TASMOTA_BOUNDARY: Final = b"e8b8c539-047d-4777-a985-fbba6edff11e"
 LAYOUT_D: Final = Layout(chunked=False, opening=b"--" + BOUNDARY + b"\r\n", before=b"", after=_B)
+LAYOUT_E: Final = Layout(chunked=False, opening=b"", before=b"--" + TASMOTA_BOUNDARY + b"\r\n", after=b"\r\n")
 
 
 @contextlib.contextmanager
