@@ -1,4 +1,4 @@
-"""Whatever answers at an address that is no camera: one clear error of the right kind, in bounded time and memory."""
+"""Whatever answers at an address that is no camera: one clear error, in bounded time and memory."""
 
 from __future__ import annotations
 

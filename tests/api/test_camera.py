@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import warnings
+from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -92,12 +95,14 @@ def test_set_checks_everything_before_it_sends_anything(simulated: SimulatedCame
 
 def test_a_setting_that_does_not_take_is_reported() -> None:
     # Tasmota ignores a value it cannot take and answers all the same; a CameraWebServer refuses with 500.
-    with SimulatedCamera(firmware="camerawebserver", framesize="QVGA", fps=10) as simulated:
-        with es.Camera(simulated.url) as cam:
-            simulated.sensor.set("colorbar", 0)
-            with simulated.fault("bad-json", kind="truncated"), pytest.raises(es.CameraError):
-                cam.set(colorbar=True)
-            assert cam.set(colorbar=True)["colorbar"].ok
+    with (
+        SimulatedCamera(firmware="camerawebserver", framesize="QVGA", fps=10) as simulated,
+        es.Camera(simulated.url) as cam,
+    ):
+        simulated.sensor.set("colorbar", 0)
+        with simulated.fault("bad-json", kind="truncated"), pytest.raises(es.CameraError):
+            cam.set(colorbar=True)
+        assert cam.set(colorbar=True)["colorbar"].ok
 
 
 def test_raw_values_arrive_as_written(simulated: SimulatedCamera) -> None:
@@ -139,42 +144,45 @@ def test_reboot_waits_until_it_answers_again(simulated: SimulatedCamera) -> None
 
 @pytest.mark.parametrize("firmware", ["matchboxscope", "easytarget", "camerawebserver", "tasmota"])
 def test_every_family_is_recognised_set_and_streamed(firmware: str) -> None:
-    with SimulatedCamera(firmware=firmware, fps=20, framesize="QVGA", side_delays=False) as simulated:
-        with es.Camera(simulated.url) as cam:
-            assert cam.info.firmware == firmware
-            assert cam.info.stream_url == simulated.stream_url
-            result = cam.set(framesize="VGA", hmirror=True)
-            assert result["framesize"].actual == "VGA", result
-            assert result["hmirror"].actual is True
-            frame = cam.snap()
-            assert (frame.width, frame.height) == (640, 480)
-            stream = cam.stream()
-            frames = [next(stream) for _ in range(3)]
-            stream.close()
-            assert [f.sequence for f in frames] == list(range(frames[0].sequence, frames[0].sequence + 3))
-            if firmware == "camerawebserver":
-                assert frames[0].device_ns is not None
+    with (
+        SimulatedCamera(firmware=firmware, fps=20, framesize="QVGA", side_delays=False) as simulated,
+        es.Camera(simulated.url) as cam,
+    ):
+        assert cam.info.firmware == firmware
+        assert cam.info.stream_url == simulated.stream_url
+        result = cam.set(framesize="VGA", hmirror=True)
+        assert result["framesize"].actual == "VGA", result
+        assert result["hmirror"].actual is True
+        frame = cam.snap()
+        assert (frame.width, frame.height) == (640, 480)
+        stream = cam.stream()
+        frames = [next(stream) for _ in range(3)]
+        stream.close()
+        assert [f.sequence for f in frames] == list(range(frames[0].sequence, frames[0].sequence + 3))
+        if firmware == "camerawebserver":
+            assert frames[0].device_ns is not None
 
 
 def test_esphome_is_a_bare_stream() -> None:
-    with SimulatedCamera(firmware="esphome", fps=20, framesize="QVGA") as simulated:
-        with es.Camera(simulated.stream_url) as cam:
-            frame = cam.snap()
-            assert (frame.width, frame.height) == (320, 240)
-            with pytest.raises(es.UnsupportedError):
-                cam.set(quality=10)
-            with pytest.raises(es.UnsupportedError):
-                cam.status()
-            assert dict(cam.settings) == {}
+    with (
+        SimulatedCamera(firmware="esphome", fps=20, framesize="QVGA") as simulated,
+        es.Camera(simulated.stream_url) as cam,
+    ):
+        frame = cam.snap()
+        assert (frame.width, frame.height) == (320, 240)
+        with pytest.raises(es.UnsupportedError):
+            cam.set(quality=10)
+        with pytest.raises(es.UnsupportedError):
+            cam.status()
+        assert dict(cam.settings) == {}
 
 
 # ---- pictures
 
 
 def test_stream_gives_every_frame_bit_for_bit(simulated: SimulatedCamera) -> None:
-    with es.Camera(simulated.url) as cam:
-        with cam.stream(buffer=100) as stream:
-            frames = [next(stream) for _ in range(20)]
+    with es.Camera(simulated.url) as cam, cam.stream(buffer=100) as stream:
+        frames = [next(stream) for _ in range(20)]
     sent = {record.number: record.jpeg for record in simulated.sent}
     numbers = [number(frame) for frame in frames]
     assert numbers == list(range(numbers[0], numbers[0] + 20))
@@ -276,14 +284,16 @@ def test_snapshots_as_a_stream(simulated: SimulatedCamera) -> None:
 
 def test_numbering_is_learned_from_frames_at_hand() -> None:
     # Matchboxscope built with a newer core: N6 numbers under an N5 family.
-    with SimulatedCamera(firmware="camerawebserver", fps=20, framesize="VGA", side_delays=False) as simulated:
-        with es.Camera(simulated.url) as cam:
-            cam._session.device.table._numbering = "N5"  # type: ignore[union-attr]
-            cam._session.device.table._build()  # type: ignore[union-attr]
-            assert cam.status()["framesize"] == "XGA"
-            cam.latest()
-            wait_until(lambda: cam.status()["framesize"] == "VGA", what="the numbering to be learned")
-            assert cam.set(framesize="SVGA")["framesize"].actual == "SVGA"
+    with (
+        SimulatedCamera(firmware="camerawebserver", fps=20, framesize="VGA", side_delays=False) as simulated,
+        es.Camera(simulated.url) as cam,
+    ):
+        cam._session.device.table._numbering = "N5"  # type: ignore[union-attr]
+        cam._session.device.table._build()  # type: ignore[union-attr]
+        assert cam.status()["framesize"] == "XGA"
+        cam.latest()
+        wait_until(lambda: cam.status()["framesize"] == "VGA", what="the numbering to be learned")
+        assert cam.set(framesize="SVGA")["framesize"].actual == "SVGA"
     assert not any("/capture" in line for line in simulated.requests)
 
 
@@ -357,8 +367,7 @@ def test_a_stalled_stream_raises_and_recovers(simulated: SimulatedCamera) -> Non
         next(stream)
         with simulated.fault("stall"):
             with pytest.raises(es.CameraError):
-                for _ in range(100):
-                    next(stream)
+                deque(islice(stream, 100), maxlen=0)
             # 6 s without a byte until it counts as stalled, then it reconnects.
             wait_until(lambda: cam.stats.reconnects >= 1, 15, what="a reconnect")
         frames = cam.stats.frames
@@ -377,12 +386,15 @@ def test_a_dripping_stream_is_slow_not_stalled(simulated: SimulatedCamera) -> No
 
 
 def test_a_second_viewer_is_named() -> None:
-    with SimulatedCamera(fps=20, framesize="QVGA") as simulated, simulated.fault("silent-second"):
-        with es.Camera(simulated.url) as cam:
-            with pytest.raises(es.ConnectError) as caught:
-                next(cam.stream(timeout=10))
-            assert caught.value.reason is es.ConnectReason.BUSY
-            assert cam.stats.state == "busy"
+    with (
+        SimulatedCamera(fps=20, framesize="QVGA") as simulated,
+        simulated.fault("silent-second"),
+        es.Camera(simulated.url) as cam,
+    ):
+        with pytest.raises(es.ConnectError) as caught:
+            next(cam.stream(timeout=10))
+        assert caught.value.reason is es.ConnectReason.BUSY
+        assert cam.stats.state == "busy"
 
 
 def test_close_in_any_state_is_quick(simulated: SimulatedCamera) -> None:
@@ -401,10 +413,8 @@ def test_close_in_any_state_is_quick(simulated: SimulatedCamera) -> None:
 
 
 def _ignore_errors(call: object) -> None:
-    try:
+    with contextlib.suppress(es.CameraError):
         call()  # type: ignore[operator]
-    except es.CameraError:
-        pass
 
 
 def test_closing_ends_waiting_calls_elsewhere(simulated: SimulatedCamera) -> None:

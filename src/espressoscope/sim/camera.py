@@ -5,6 +5,8 @@ The synchronous face of the simulator; the camera itself lives on the loop threa
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from espressoscope.sim.sensor import Sensor
 
 __all__ = ["ActiveFault", "SimulatedCamera"]
+
+_PAIR_TRIES = 20
 
 _numbers_lock = threading.Lock()
 _numbers_in_use: set[int] = set()
@@ -178,9 +182,22 @@ class SimulatedCamera:
         return self
 
     async def _boot(self, loop: LoopThread, options: DeviceOptions) -> Board:
-        board = Board(options, self._host, *self._wanted, loop.renderers)
-        await board.start()
-        return board
+        port, stream_port = self._wanted
+        tries = 1 if port or stream_port else _PAIR_TRIES
+        while True:
+            tries -= 1
+            if not (self._wanted[0] or self._wanted[1]):
+                # The stream server listens one port above the control server (``config.server_port += 1`` in
+                # app_httpd.cpp): CameraWebServer and Tasmota tell their clients no other way.
+                port, stream_port = _free_pair(self._host)
+            board = Board(options, self._host, port, stream_port, loop.renderers)
+            try:
+                await board.start()
+            except OSError:
+                if tries <= 0:
+                    raise
+            else:
+                return board
 
     def stop(self) -> None:
         """Switch the camera off and close everything it has open; twice is no harm. `sent` stays readable."""
@@ -331,6 +348,21 @@ class ActiveFault:
     def hits(self) -> int:
         """Frames, answers or connections it has touched so far."""
         return self._fault.hits
+
+
+def _free_pair(host: str) -> tuple[int, int]:
+    """Find two free ports, the second one above the first; another program may still be quicker."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    while True:
+        with (
+            socket.socket(family, socket.SOCK_STREAM) as first,
+            socket.socket(family, socket.SOCK_STREAM) as second,
+        ):
+            first.bind((host, 0))
+            port = int(first.getsockname()[1])
+            with contextlib.suppress(OSError, OverflowError):
+                second.bind((host, port + 1))
+                return port, port + 1
 
 
 def _shown(host: str) -> str:
