@@ -31,6 +31,10 @@ class LoopThread:
     def __init__(self) -> None:
         self.loop = asyncio.SelectorEventLoop()
         self.renderers = ThreadPoolExecutor(_RENDER_THREADS, thread_name_prefix="espressoscope-sim-render")
+        # All threads now, not at the first picture: what a camera holds does not grow while it is used.
+        together = threading.Barrier(_RENDER_THREADS)
+        for _ in range(_RENDER_THREADS):
+            self.renderers.submit(together.wait, 10)
         self._thread = threading.Thread(target=self._run, name="espressoscope-sim", daemon=True)
         self._thread.start()
 

@@ -18,9 +18,9 @@ MAX_AUTOFOCUS_POSITIONS: Final = 1000
 """Most positions one autofocus sweep visits: a ceiling of the simulation, not of the firmware."""
 
 _TRAVEL: Final = 100_000
-_DWELL_S: Final = 0.12
-"""Time per autofocus position: a frame is taken at each (PROTOCOL §2: about 41 positions take 10 to 20 s
-together with the way; here the sweep is somewhat faster)."""
+_DWELL_S: Final = 0.01
+"""Time per autofocus position. A board takes a frame at each, and 10 to 20 s for about 41 positions with the
+way (PROTOCOL §2); here a sweep takes only the way and a little, so that nobody waits for it."""
 
 
 class FocusMotor:
