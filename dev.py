@@ -106,6 +106,9 @@ def quietly(command: Sequence[str], env: dict[str, str], timeout_s: float = RUN_
         stderr=subprocess.STDOUT,
         encoding="utf-8",
         errors="replace",
+        # A group of its own lets its children be ended with it. Not so sudo: what it was told it may do can
+        # hold for this terminal only, whose Ctrl-C also reaches it as nothing else does.
+        start_new_session=command[0] != "sudo",
     )
     reader = threading.Thread(target=_follow, args=(process.stdout, tail), daemon=True)
     reader.start()
@@ -130,14 +133,18 @@ def _follow(lines: Any, tail: deque[str]) -> None:
 
 
 def end(process: subprocess.Popen[Any]) -> None:
-    """End a program that may still run, by force if it does not go."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(timeout=5)
+    """End a program that may still run, with its children where it leads a group of them."""
+    if process.poll() is not None:
+        return
+    for number in (signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):
+        with contextlib.suppress(OSError):  # it has just ended, or sudo runs it and it is not ours to end
+            if sys.platform != "win32" and os.getpgid(process.pid) == process.pid:
+                os.killpg(process.pid, number)
+            else:
+                process.send_signal(number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=10)
+            return
 
 
 def succeeds(*command: str) -> bool:
