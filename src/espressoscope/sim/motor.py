@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MAX_AUTOFOCUS_POSITIONS", "STEPS_PER_SECOND", "FocusMotor"]
+__all__ = ["DWELL_S", "MAX_AUTOFOCUS_POSITIONS", "STEPS_PER_SECOND", "FocusMotor"]
 
 STEPS_PER_SECOND: Final = 500.0
 """Fastest the stepper runs (AccelStepper ``setMaxSpeed``, Matchboxscope main.ino)."""
@@ -18,9 +18,9 @@ MAX_AUTOFOCUS_POSITIONS: Final = 1000
 """Most positions one autofocus sweep visits: a ceiling of the simulation, not of the firmware."""
 
 _TRAVEL: Final = 100_000
-_DWELL_S: Final = 0.01
-"""Time per autofocus position. A board takes a frame at each, and 10 to 20 s for about 41 positions with the
-way (PROTOCOL §2); here a sweep takes only the way and a little, so that nobody waits for it."""
+DWELL_S: Final = 0.1
+"""Seconds at each autofocus position, for the frame that is taken there: the time of one at 10 frames per
+second. With the way, 41 positions from -500 to 500 take 8 s; of boards 10 to 20 s are expected."""
 
 
 class FocusMotor:
@@ -35,6 +35,11 @@ class FocusMotor:
         Position in steps at which the picture is sharp.
     clock : callable
         Seconds, monotonic.
+
+    Attributes
+    ----------
+    dwell_s : float
+        Seconds at each autofocus position; make it 0 where nobody wants to wait.
     """
 
     def __init__(self, best: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -42,6 +47,7 @@ class FocusMotor:
         self._clock = clock
         self._path: list[tuple[float, float]] = [(clock(), 0.0)]
         self._speed = 0.0
+        self.dwell_s = DWELL_S
 
     @property
     def position(self) -> float:
@@ -101,7 +107,7 @@ class FocusMotor:
         count = min(MAX_AUTOFOCUS_POSITIONS, max(0, (maximum - minimum) // step) + 1)
         stops = [here + minimum + index * step for index in range(count)]
         sharpest = min(stops, key=lambda stop: abs(stop - self.best))
-        self._follow([*stops, sharpest], dwell_s=_DWELL_S)
+        self._follow([*stops, sharpest], dwell_s=self.dwell_s)
         return self.busy_s
 
     def _follow(self, stops: list[float], *, dwell_s: float) -> None:

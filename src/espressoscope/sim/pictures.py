@@ -114,7 +114,7 @@ class PictureSource:
         self._exposure.restart()
 
     def warm(self, most: int = CYCLE) -> int:
-        """Pre-render up to `most` pictures of the cycle for the present settings.
+        """Pre-render up to `most` pictures of the cycle for the present settings; any thread may call it.
 
         Returns
         -------
@@ -151,8 +151,9 @@ class PictureSource:
         view = View(width, height, focus, bool(sensor["lenc"]))
         if self._canvas.shape != (height, width, 3):
             self._canvas = np.empty((height, width, 3), np.uint8)
+        # Kept from frame to frame, for fresh memory costs page faults; not where `warm` may run meanwhile.
+        density = np.empty_like(self._canvas) if self._prerender else self._canvas
         strength = noise_strength(exposure)
-        density = self._canvas
         np.add(self._scene.background(view), noise(width, height, strength, frame), out=density)
         self._scene.draw(density, view, frame)
         dead_pixels(density, sensor)

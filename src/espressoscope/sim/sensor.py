@@ -299,6 +299,7 @@ class Sensor:
         if not 1 <= megahertz <= 40:
             return False
         self._values["xclk"] = megahertz
+        self._key = None
         return True
 
     def focus_up(self) -> None:

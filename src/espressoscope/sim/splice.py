@@ -82,33 +82,30 @@ def cut_top(image: Image, quality: int) -> Top:
     width, height = image.size
     edge = height - strip_height(height)
     corner = (width - _MCU_WIDTH, edge - _BLOCK, width, edge)
-    top = image.crop((0, 0, width, edge))
-    blocks = _last_unit(image.crop(corner), quality)
-    if len(blocks[3]) == 64:
-        # Without an end-of-block code the padding cannot be told from data. Only noise at full scale does
-        # that; an even corner of 16 x 8 pixels is no loss to it.
-        even = image.crop(corner).resize((1, 1)).resize((_MCU_WIDTH, _BLOCK))
-        top.paste(even, corner)
-        blocks = _last_unit(even, quality)
-    scan = encode_scan(top, quality)
-    # The last code is an end of block, 00; behind it the encoder filled the byte up with ones.
-    last = scan[-1]
-    filled = (~last & -~last).bit_length() - 1
-    means = (blocks[0][0] + blocks[1][0], blocks[2][0], blocks[3][0])
+    scan = encode_scan(image.crop((0, 0, width, edge)), quality)
+    # The encoder filled its last byte up with ones. How many of the ones at the end are data is known from
+    # the last unit encoded alone: its last block has the same code there.
+    alone = encode_scan(image.crop(corner), quality)
+    reader = BitReader(alone)
+    luma = [reader.block(DC_LUMA, AC_LUMA)[0] for _ in range(2)]
+    chroma = [reader.block(DC_CHROMA, AC_CHROMA)[0] for _ in range(2)]
+    filled = _ones_at_end(scan) - (_ones_at_end(alone) - reader.left)
+    last = 0xFF if scan.endswith(b"\xff\x00") else scan[-1]
+    data = scan[: -2 if last == 0xFF else -1]
     return Top(
-        header(width, height, quality) + scan[:-1],
+        header(width, height, quality) + data,
         (last >> filled, 8 - filled),
-        means,
+        (sum(luma), chroma[0], chroma[1]),
         width,
         height,
         quality,
     )
 
 
-def _last_unit(corner: Image, quality: int) -> list[list[int]]:
-    reader = BitReader(encode_scan(corner, quality))
-    luma = [reader.block(DC_LUMA, AC_LUMA) for _ in range(2)]
-    return luma + [reader.block(DC_CHROMA, AC_CHROMA) for _ in range(2)]
+def _ones_at_end(scan: bytes) -> int:
+    """Count the one bits that entropy-coded data ends with; a whole block is never ones only."""
+    bits = int.from_bytes(scan[-300:].replace(b"\xff\x00", b"\xff"), "big")
+    return (~bits & bits + 1).bit_length() - 1
 
 
 def number(top: Top, camera: int, frame: int) -> bytes:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["StripReading", "crc8", "draw_strip", "read_strip", "strip_bits", "strip_edges", "strip_height"]
 
 SQUARES = 32
+_DARK, _BRIGHT = 112, 144
 
 
 class StripReading(NamedTuple):
@@ -100,7 +101,8 @@ def read_strip(image: NDArray[np.uint8]) -> StripReading | None:
     Returns
     -------
     StripReading or None
-        None when there is no strip, or its checksum does not fit: damaged, cut or mirrored pictures.
+        None when there is no strip, or its checksum does not fit: damaged, cut or mirrored pictures. An all
+        black foot reads as camera 0, frame 0, whose checksum is 0 as well.
     """
     image = np.asarray(image)
     if image.ndim not in (2, 3) or image.shape[0] < 2 or image.shape[1] < SQUARES:
@@ -116,9 +118,12 @@ def read_strip(image: NDArray[np.uint8]) -> StripReading | None:
     right = (np.arange(SQUARES) + 0.75) * width / SQUARES
     where = np.arange(width + 1)
     levels = (np.interp(right, where, steps) - np.interp(left, where, steps)) / (right - left)
+    # The gray that decoders put where a picture ends early is neither.
+    if ((levels > _DARK) & (levels < _BRIGHT)).any():
+        return None
     bits = 0
     for level in levels:
-        bits = bits << 1 | int(level >= 128)
+        bits = bits << 1 | int(level >= _BRIGHT)
     payload = (bits >> 8).to_bytes(3, "big")
     if crc8(payload) != bits & 0xFF:
         return None
