@@ -1,0 +1,39 @@
+"""Show a camera live in an OpenCV window until q is pressed: the tutorial's loop.
+
+python tutorial_loop.py 192.168.4.1                a camera at this address
+python tutorial_loop.py --simulate                 a simulated camera, without hardware
+python tutorial_loop.py ... --no-window            without a window, twenty pictures
+"""
+
+import sys
+
+import espressoscope as es
+from espressoscope.sim import SimulatedCamera
+
+try:
+    import cv2
+except ImportError:
+    sys.exit("This example needs OpenCV: pip install opencv-python")
+
+
+def main(address: str, window: bool) -> None:
+    shown, newest = 0, None
+    with es.Camera(address) as cam:
+        while window or shown < 20:
+            frame = cam.latest(after=newest)  # the newest picture there is, never a queue of old ones
+            newest = frame.sequence
+            image = frame.image(order="BGR")  # the order of colours that OpenCV wants
+            shown += 1
+            if window:
+                cv2.imshow("camera (q ends)", image)
+                if cv2.waitKey(1) & 0xFF == ord("q"):
+                    break
+    print(f"{shown} pictures shown, {image.shape[1]} x {image.shape[0]} pixels")
+
+
+words = [word for word in sys.argv[1:] if word != "--no-window"]
+if words == ["--simulate"]:
+    with SimulatedCamera() as camera:
+        main(camera.url, "--no-window" not in sys.argv)
+else:
+    main(words[0] if len(words) == 1 else sys.exit(__doc__), "--no-window" not in sys.argv)
