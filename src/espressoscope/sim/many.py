@@ -26,7 +26,7 @@ _KEEP_BYTES_TOGETHER = 512 * 1024 * 1024
 @contextlib.contextmanager
 def simulate(
     count: int = 1,
-    firmware: str = "matchboxscope",
+    firmware: str | Sequence[str] = "matchboxscope",
     host: str = "127.0.0.1",
     port: int = DEFAULT_PORT,
     fps: float | None = None,
@@ -45,7 +45,9 @@ def simulate(
     ----------
     count : int
         How many.
-    firmware, host, fps, framesize, quality, faults, seed, keep
+    firmware : str or sequence of str
+        As for `SimulatedCamera`; several are taken in turn.
+    host, fps, framesize, quality, faults, seed, keep
         As for `SimulatedCamera`, the same for all; together they remember at most 512 MiB of frames.
     port : int
         Camera i answers on ``port + 2 * i`` and streams on the next; 0: any free ones.
@@ -70,9 +72,12 @@ def simulate(
         raise ValueError(f"at least one camera, not {count}")
     if port and port + 2 * count - 1 > 65535:
         raise ValueError(f"{count} cameras do not fit between port {port} and 65535")
+    firmwares = [firmware] if isinstance(firmware, str) else list(firmware)
+    if not firmwares:
+        raise ValueError("at least one firmware")
     cameras = [
         SimulatedCamera(
-            firmware,
+            firmwares[index % len(firmwares)],
             host,
             port + 2 * index if port else 0,
             fps,
