@@ -58,11 +58,12 @@ class Part:
     ----------
     body : memoryview or bytes
     head : PartHead
-    stamp : bytes, optional
-        The part's own time stamp when `head` is shared with other parts.
+        The part's headers, or those of another part of the same shape.
     complete : bool
-    shared : bool
-        `head` is that of another part of the same shape.
+    announced : int, optional
+        The part's own Content-Length when `head` is another's.
+    stamp : bytes, optional
+        The part's own X-Timestamp when `head` is another's.
 
     Attributes
     ----------
@@ -73,21 +74,21 @@ class Part:
         False when the stream broke off, or lost its chunk structure, inside the part.
     """
 
-    __slots__ = ("_head", "_shared", "_stamp", "body", "complete")
+    __slots__ = ("_announced", "_head", "_stamp", "body", "complete")
 
     def __init__(
         self,
         body: memoryview | bytes,
         head: PartHead,
-        stamp: bytes | None = None,
         complete: bool = True,
-        shared: bool = False,
+        announced: int | None = None,
+        stamp: bytes | None = None,
     ) -> None:
         self.body = body
         self._head = head
-        self._stamp = stamp
         self.complete = complete
-        self._shared = shared
+        self._announced = announced
+        self._stamp = stamp
 
     @property
     def content_type(self) -> str:
@@ -98,10 +99,10 @@ class Part:
     def headers(self) -> Headers:
         """The part's headers."""
         headers = self._head.headers
-        if self._shared:
-            headers = headers.replaced("content-length", str(len(self.body)))
-            if self._stamp is not None:
-                headers = headers.replaced("x-timestamp", self._stamp.decode("ascii"))
+        if self._announced is not None:
+            headers = headers.replaced("content-length", str(self._announced))
+        if self._stamp:
+            headers = headers.replaced("x-timestamp", self._stamp.decode("ascii"))
         return headers
 
     @property
@@ -111,7 +112,7 @@ class Part:
         Time since boot on ESP32 firmwares, Unix time with ustreamer.
         """
         stamp = self._stamp
-        return parse_timestamp(self._head.stamp if stamp is None else stamp.decode("ascii"))
+        return parse_timestamp(stamp.decode("ascii") if stamp else self._head.stamp)
 
     def __repr__(self) -> str:
         state = "" if self.complete else ", incomplete"

@@ -36,12 +36,11 @@ class Identity:
         Bytes of the body; None: it ends with the connection.
     """
 
-    __slots__ = ("left", "trace", "window")
+    __slots__ = ("left", "window")
 
     def __init__(self, window: Window, length: int | None) -> None:
         self.window = window
         self.left = length
-        self.trace: list[tuple[bool, bytes]] | None = None
 
     @property
     def finished(self) -> bool:
@@ -60,11 +59,19 @@ class Identity:
         window.take_payload(count)
         return True
 
-    def run_after(self, count: int) -> int | None:
-        """Bytes that follow in one run behind the next `count`; None when those are not one run."""
-        if self.left is None:
-            return 0
-        return None if self.left < count else 0
+    def hold(self, length: int) -> int | None:
+        """Leave the next `length` bytes of the body where they are, as `Chunked.hold` does.
+
+        A body of known length that is multipart is too rare to be worth it.
+        """
+        if self.left is not None:
+            return None
+        window = self.window
+        window.stop = window.raw = window.start = window.start if window.start < window.stop else window.raw
+        return 0
+
+    def resume(self, left: int) -> None:
+        """Nothing to account for."""
 
 
 class Chunked:
@@ -77,13 +84,12 @@ class Chunked:
         Longest chunk-size or trailer line.
     """
 
-    __slots__ = ("_in_trailer", "_line_due", "_max_line", "_trailers", "finished", "left", "trace", "window")
+    __slots__ = ("_in_trailer", "_line_due", "_max_line", "_trailers", "finished", "left", "window")
 
     def __init__(self, window: Window, max_line: int) -> None:
         self.window = window
         self.left = 0
         self.finished = False
-        self.trace: list[tuple[bool, bytes]] | None = None
         self._line_due = False  # the line end behind a chunk's data
         self._in_trailer = False
         self._trailers = 0
@@ -142,17 +148,35 @@ class Chunked:
                 raise FramingError("not a chunk size")
             self.left = int(match[1], 16)
             self._in_trailer = self.left == 0
-        if self.trace is not None:
-            self.trace.append((True, line))
+        self.window.note(True, line)
 
-    def run_after(self, count: int) -> int | None:
-        """Bytes of the chunk behind the next `count`; None when those are not in one chunk."""
-        return None if self.left < count else self.left - count
+    def hold(self, length: int) -> int | None:
+        """Turn what waits as payload back into wire bytes, if the next `length` bytes are in one piece.
 
-    def took(self, count: int) -> None:
-        """Account for `count` bytes of the chunk that were used without `advance`."""
-        self.left -= count
-        self._line_due = self.left == 0
+        They can then be used where they arrive, without `advance`; `resume` accounts for them afterwards.
+
+        Returns
+        -------
+        int or None
+            Bytes of the chunk that follow behind them; None when they are not in one piece, and nothing
+            was changed.
+        """
+        window = self.window
+        waiting = window.stop - window.start
+        if waiting and (window.stop != window.raw or not (self.left or self._line_due)):
+            return None
+        total = waiting + self.left
+        if total < length:
+            return None
+        window.start = window.stop = window.raw = window.raw - waiting
+        self.left = total
+        self._line_due = False
+        return total - length
+
+    def resume(self, left: int) -> None:
+        """Go on at the window's position with `left` bytes of the chunk still to come."""
+        self.left = left
+        self._line_due = left == 0
 
     def find_step(self, core: bytes) -> bool:
         """After a `FramingError`: drop wire bytes up to a chunk that holds the boundary `core`.

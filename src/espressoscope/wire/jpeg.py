@@ -13,7 +13,7 @@ __all__ = ["JpegInfo", "find_end", "find_start", "inspect"]
 
 SOI = b"\xff\xd8"
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_EOI, _SOS, _DQT = 0xD9, 0xDA, 0xDB
+_DHT, _SOI, _EOI, _SOS, _DQT = 0xC4, 0xD8, 0xD9, 0xDA, 0xDB
 _STANDALONE = frozenset([0x01, *range(0xD0, 0xD8)])
 # In scan data FF is followed by 00 or is a restart marker; anything else ends the scan, or is damage.
 _AFTER_SCAN = re.compile(rb"\xff[\xc4\xd8-\xdf\xe0-\xef\xfe]")
@@ -114,6 +114,8 @@ class Walk:
         Where the walk ended: `end`, or where another picture begins, or where it could not go on.
     header : int
         Offset just behind the frame header (SOF), 0 without one.
+    huffman : (int, int)
+        Offsets of the Huffman tables before the first scan: beginning of the first, end of the last.
     """
 
     __slots__ = (
@@ -121,6 +123,7 @@ class Walk:
         "end",
         "header",
         "height",
+        "huffman",
         "sampling",
         "sof",
         "start",
@@ -136,6 +139,7 @@ class Walk:
         self.width = self.height = self.sof = self.header = 0
         self.sampling: tuple[tuple[int, int], ...] = ()
         self.tables: dict[int, bytes] = {}
+        self.huffman = (0, 0)
         self.start_of_scan: int | None = None
         self.end: int | None = None
         self.stopped = start
@@ -162,7 +166,7 @@ class Walk:
                 if self.start_of_scan is not None:
                     self.end = at
                 break
-            if marker == 0xD8:
+            if marker == _SOI:
                 at -= 2
                 break
             if marker in _STANDALONE or marker == 0x00:
@@ -174,6 +178,8 @@ class Walk:
                 self._frame_header(marker, at, length)
             elif marker == _DQT:
                 self._tables(at + 2, at + length)
+            elif marker == _DHT and self.start_of_scan is None:
+                self.huffman = (self.huffman[0] or at - 2, at + length)
             at += length
             if marker == _SOS:
                 if self.start_of_scan is None:
@@ -195,21 +201,21 @@ class Walk:
                 return size
             at = match.start()
             marker = data[at + 1]
-            if marker == _EOI:
+            if marker == _EOI or self._is_segment(marker, at + 2):
                 return at
-            if marker == 0xD8:
-                if data[at + 2 : at + 3] == b"\xff":
-                    return at
-            else:
-                # A damaged byte in the scan looks like a marker too; behind a true segment is another.
-                behind = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-                if data[behind : behind + 1] == b"\xff" and data[behind + 1 : behind + 2] not in (
-                    b"\x00",
-                    b"",
-                ):
-                    return at
             at += 2
         return size
+
+    def _is_segment(self, marker: int, at: int) -> bool:
+        """Whether a marker found in scan data is meant: damaged bytes look like one too."""
+        data = self.data
+        if marker == _SOI:
+            return data[at : at + 1] == b"\xff"
+        length = int.from_bytes(data[at : at + 2], "big")
+        if marker == _SOS:
+            return data[at + 2 : at + 3] == bytes([(length - 6) // 2 & 0xFF]) and length in (8, 10, 12, 14)
+        behind = data[at + length : at + length + 2]
+        return len(behind) == 2 and behind[0] == 0xFF and behind[1] != 0
 
     def _frame_header(self, marker: int, at: int, length: int) -> None:
         data = self.data

@@ -1,9 +1,13 @@
 """The incremental parser of one HTTP response, over one buffer it owns. Bytes in, events out; no IO.
 
-`ResponseParser` reads the head, then leaves the body to a framing (`framing`), and what comes out of that
-to `multipart`, or collects it. ``feed`` or ``get_buffer``/``receive`` may be called with any split of the
-bytes: the events are the same. Whatever the bytes, the outcome is events or `RemoteProtocolError`, within
+`ResponseParser` reads the head (`head`), leaves the body to a framing (`framing`), and what comes out of
+that to `multipart`, or collects it. ``feed`` or ``get_buffer``/``receive`` may be called with any split of
+the bytes: the events are the same. Whatever the bytes, the outcome is events or `RemoteProtocolError`, within
 `Limits`, in linear time.
+
+The short cut: a body of known length that lies in one piece on the wire is not unframed at all (`_due` bytes
+are waited for where they arrive), and the bytes between two such bodies are recognised as a whole once their
+`shape` is learned. A frame then costs one comparison and one `Part`.
 """
 
 from __future__ import annotations
@@ -13,25 +17,19 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from espressoscope.errors import RemoteProtocolError
-from espressoscope.wire.events import Body, Damage, End, Head, Part
+from espressoscope.wire.events import Body, Damage, End, Part
 from espressoscope.wire.framing import Chunked, FramingError, Identity
-from espressoscope.wire.headers import (
-    Headers,
-    boundary_of,
-    content_length,
-    is_chunked,
-    media_type,
-    parse_status_line,
-    split_field,
-)
+from espressoscope.wire.head import HeadError, HeadReader
+from espressoscope.wire.headers import boundary_of, content_length, is_chunked, media_type
 from espressoscope.wire.limits import DEFAULT_LIMITS, Limits
 from espressoscope.wire.multipart import Multipart, NoBoundaryError, State
-from espressoscope.wire.window import LineTooLongError, Window
+from espressoscope.wire.shape import EOI, Shape
+from espressoscope.wire.window import Window
 
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from espressoscope.wire.events import Event
+    from espressoscope.wire.events import Event, Head
 
 __all__ = ["ResponseParser"]
 
@@ -39,7 +37,9 @@ __all__ = ["ResponseParser"]
 _SNIFFED_TYPES = ("", "application/octet-stream")
 _SNIFF = re.compile(rb"--[!-~]{1,200}\r?\n(?:\r?\n)?content-", re.IGNORECASE)
 _SNIFF_BYTES = 220
-_MOST_INTERIM_HEADS = 16
+_MOST_SHAPES = 4
+_LARGE = 32768
+_TYPICAL_GAP = 256
 
 
 class _Mode(IntEnum):
@@ -58,6 +58,8 @@ class ResponseParser:
     ----------
     limits : Limits
         Ceilings; memory is bounded by them.
+    short_cut : bool
+        Use the short cut; without it every byte takes the general way, with the same result.
 
     Attributes
     ----------
@@ -65,18 +67,20 @@ class ResponseParser:
         The response's head once it was read.
     """
 
-    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(self, limits: Limits = DEFAULT_LIMITS, *, short_cut: bool = True) -> None:
+        self.head: Head | None = None
         self._limits = limits
         self._window = Window(limits)
         self._mode = _Mode.HEAD
         self._error: RemoteProtocolError | None = None
-        self.head: Head | None = None
-        self._status: tuple[str, int, str] | None = None
-        self._fields: list[tuple[str, str]] = []
-        self._head_bytes = 0
-        self._interim_heads = 0
+        self._head_reader = HeadReader(self._window, limits)
         self._framing: Identity | Chunked = Identity(self._window, None)
-        self._parts: Multipart | None = None
+        self._parts = Multipart(self._window, limits, None)
+        self._short_cut = short_cut
+        self._due = 0  # length of the body that is waited for in place; 0: none
+        self._after = 0  # bytes of the chunk behind that body
+        self._in_gap = False  # what waits is the beginning of the gap that the first shape describes
+        self._shapes: list[Shape] = []  # the one last used first
 
     # -- what callers use -------------------------------------------------------------------------------
 
@@ -93,13 +97,11 @@ class ResponseParser:
     @property
     def missing(self) -> int:
         """Bytes the part or body at hand still misses on the wire, at least; 1 when that is not known."""
-        window = self._window
         if self._mode is _Mode.PARTS:
-            parts = self._parts
-            if parts is not None and parts.state is State.BODY:
-                return max(1, parts.length - window.waiting)
-        elif self._mode is _Mode.BODY and self._framing.left is not None:
-            return max(1, self._framing.left)
+            if self._parts.state is State.BODY:
+                return max(1, self._parts.length - self._window.waiting)
+        elif self._mode is _Mode.BODY and isinstance(self._framing, Identity):
+            return max(1, self._framing.left or 1)
         return 1
 
     def get_buffer(self, sizehint: int = -1) -> memoryview:
@@ -107,7 +109,15 @@ class ResponseParser:
 
         Part bodies handed out before are no longer valid afterwards.
         """
-        return self._window.writable(self.missing)
+        window = self._window
+        due = self._due
+        if due < _LARGE:
+            return window.writable(self.missing)
+        # Stop about where a picture ends: the beginning of the next would have to be moved to the front.
+        missing = max(1, due - (window.end - window.raw))
+        room = window.writable(missing)
+        limit = missing + (len(room) - missing) // (due + _TYPICAL_GAP) * due + due // 16
+        return room[:limit]
 
     def receive(self, nbytes: int) -> list[Event]:
         """Take note of `nbytes` bytes written to the start of the last `get_buffer`.
@@ -125,12 +135,20 @@ class ResponseParser:
             More bytes than the buffer had room for.
         """
         window = self._window
-        if not 0 <= nbytes <= len(window.data) - window.end:
-            raise ValueError("more bytes received than there was room for")
-        window.end += nbytes
+        end = window.end + nbytes
+        if nbytes < 0 or end > len(window.data):
+            raise ValueError(f"{nbytes} bytes cannot have been received")
+        window.end = end
         window.received += nbytes
+        due = self._due
+        if due > end - window.raw:
+            return []
         events: list[Event] = []
-        self._guarded(events)
+        if due:
+            if self._bodies(events, self._after):
+                self._run(events)
+        elif not (self._in_gap and self._wait_in_gap()):
+            self._run(events)
         return events
 
     def feed(self, data: bytes | bytearray | memoryview) -> list[Event]:
@@ -150,160 +168,87 @@ class ResponseParser:
                 return events
 
     def end(self) -> list[Event]:
-        """Take note that the connection was closed; a second call gives an empty list.
+        """Take note that the connection was closed.
+
+        Returns
+        -------
+        list of Event
+            The last events; an incomplete part's body is `bytes`. Empty when the response was over already.
 
         Raises
         ------
         RemoteProtocolError
             The connection was closed before a whole head had come.
         """
-        self._raise_if_dead()
         events: list[Event] = []
+        self._short_cut = False  # what waits is read for good now
+        self._due = 0
+        self._in_gap = False
+        self._run(events)
         mode = self._mode
-        if mode is _Mode.HEAD:
-            self._fail("the connection was closed before an answer had come")
         window = self._window
         framing = self._framing
         until_close = isinstance(framing, Identity) and framing.left is None
-        if mode in (_Mode.BODY, _Mode.SNIFF):
-            events.append(Body(bytes(window.view[window.start : window.stop])))
-            events.append(End(until_close))
-        elif mode is _Mode.PARTS and self._parts is not None:
+        if mode is _Mode.HEAD:
+            self._fail("the connection was closed before an answer had come")
+        elif mode in (_Mode.BODY, _Mode.SNIFF):
+            events += [Body(bytes(window.view[window.start : window.stop])), End(until_close)]
+        elif mode is _Mode.PARTS:
             self._parts.finish(events, until_close)
         elif mode is _Mode.OUT_OF_STEP:
             events.append(End(False))
         self._finish()
         return events
 
-    # -- the machine ------------------------------------------------------------------------------------
-
-    def _guarded(self, events: list[Event]) -> None:
-        self._raise_if_dead()
-        try:
-            self._run(events)
-        except NoBoundaryError as error:
-            self._fail(f"a multipart stream without a boundary to go by: {error}")
+    # -- the general machine ----------------------------------------------------------------------------
 
     def _run(self, events: list[Event]) -> None:
+        if self._error is not None:
+            raise self._error
         if self._mode is _Mode.HEAD:
             self._read_head(events)
-        while self._mode not in (_Mode.HEAD, _Mode.DONE):
-            if self._mode is _Mode.OUT_OF_STEP and not self._find_step():
+        while self._mode is not _Mode.HEAD:
+            if self._mode is _Mode.PARTS:
+                going = self._run_parts(events)
+            elif self._mode is _Mode.OUT_OF_STEP:
+                going = self._find_step()
+            elif self._mode is _Mode.DONE:
+                self._finish()
                 return
-            framing = self._framing
-            try:
-                progress = framing.advance()
-            except FramingError as error:
-                self._lose_step(events, str(error))
-                continue
-            if not progress and not framing.finished:
+            else:
+                going = self._collect(events)
+            if not going:
                 return
-            if self._mode is _Mode.SNIFF:
-                self._sniff(framing.finished)
-            if self._mode is _Mode.BODY:
-                self._collect(events)
-            elif self._mode is _Mode.PARTS and self._parts is not None:
-                self._parts.run(events)
-                if framing.finished and self._parts.state is not State.ENDED:
-                    self._parts.finish(events, True)
-                if self._parts.state is State.ENDED:
-                    self._finish()
-        if self._mode is _Mode.DONE:
-            self._finish()
-
-    def _collect(self, events: list[Event]) -> None:
-        window = self._window
-        if window.stop - window.start > self._limits.max_body:
-            self._fail(f"the body is larger than {self._limits.max_body} bytes")
-        if self._framing.finished:
-            events.append(Body(bytes(window.view[window.start : window.stop])))
-            events.append(End(True))
-            self._finish()
-
-    def _finish(self) -> None:
-        window = self._window
-        window.start = window.stop = window.raw = window.end
-        self._mode = _Mode.DONE
-
-    # -- the head ---------------------------------------------------------------------------------------
 
     def _read_head(self, events: list[Event]) -> None:
-        window = self._window
-        limits = self._limits
-        while self._mode is _Mode.HEAD:
-            if self._status is None:
-                self._check_beginning()
-            try:
-                line = window.wire_line(limits.max_line)
-            except LineTooLongError:
-                self._fail("endless header line")
-            if line is None:
-                return
-            self._head_bytes += len(line)
-            text = line.rstrip(b"\r\n")
-            if self._head_bytes > limits.max_head or len(self._fields) >= limits.max_headers:
-                self._fail("the head of the answer has no end")
-            if self._status is None:
-                if text:
-                    self._status = parse_status_line(text)
-                    if self._status is None:
-                        window.raw -= len(line)
-                        self._fail("not an HTTP status line")
-            elif not text.strip():
-                self._end_head(events)
-            elif text[0] in b" \t" and self._fields:
-                name, value = self._fields[-1]
-                self._fields[-1] = (name, f"{value} {text.strip().decode('latin-1')}")
-            else:
-                field = split_field(text)
-                if field is not None:  # a line without a colon says nothing and harms nobody
-                    self._fields.append(field)
-
-    def _check_beginning(self) -> None:
-        """Fail at the first byte that no HTTP response begins with, rather than wait for a line end."""
-        window = self._window
-        begin = bytes(window.view[window.raw : min(window.end, window.raw + 5)])
-        if b"HTTP/".startswith(begin) or begin[:1] in (b"\r", b"\n"):
+        try:
+            head = self._head_reader.read()
+        except HeadError as error:
+            self._fail(error.message, error.hint)
+        if head is None:
             return
-        if begin.startswith(b"--") or begin.startswith(b"\xff\xd8"):
-            self._fail(
-                "these are pictures without an HTTP answer around them",
-                hint="The source must speak HTTP; GStreamer's tcpserversink does not",
-            )
-        if not b"--".startswith(begin) and not b"\xff\xd8".startswith(begin):
-            self._fail("not an HTTP answer")
-
-    def _end_head(self, events: list[Event]) -> None:
-        assert self._status is not None
-        version, status, reason = self._status
-        headers = Headers(self._fields)
-        self._status, self._fields, self._head_bytes = None, [], 0
-        if 100 <= status < 200:
-            self._interim_heads += 1
-            if self._interim_heads > _MOST_INTERIM_HEADS:
-                self._fail("interim answers without end")
-            return
-        self.head = Head(version, status, reason, headers)
+        self.head = head
+        headers = head.headers
         try:
             length = content_length(headers)
             chunked = is_chunked(headers)
         except ValueError as error:
             self._fail(str(error))
-        if status in (204, 304):
+        if head.status in (204, 304):
             length, chunked = 0, False
-        if not chunked and length is not None and length > self._limits.max_body:
-            self._fail(f"Content-Length {length} is over the limit of {self._limits.max_body} bytes")
-        events.append(self.head)
         # RFC 9112 §6.3: chunked beats a length.
         if chunked:
             self._framing = Chunked(self._window, self._limits.max_line)
         else:
+            if length is not None and length > self._limits.max_body:
+                self._fail(f"Content-Length {length} is over the limit of {self._limits.max_body} bytes")
             self._framing = Identity(self._window, length)
+        events.append(head)
         content_type = headers.get("content-type")
         kind = media_type(content_type)
         if kind.startswith("multipart/"):
             self._begin_parts(boundary_of(content_type))
-        elif kind in _SNIFFED_TYPES and status == 200:
+        elif kind in _SNIFFED_TYPES and head.status == 200:
             self._mode = _Mode.SNIFF
         else:
             self._mode = _Mode.BODY
@@ -312,40 +257,184 @@ class ResponseParser:
         self._parts = Multipart(self._window, self._limits, boundary)
         self._mode = _Mode.PARTS
 
-    def _sniff(self, finished: bool) -> None:
+    def _collect(self, events: list[Event]) -> bool:
+        """Gather a body that is not multipart, or not known to be; False: more bytes needed."""
         window = self._window
-        begin = bytes(window.view[window.start : min(window.stop, window.start + _SNIFF_BYTES)])
-        if _SNIFF.match(begin):
-            self._begin_parts(None)
-        elif finished or len(begin) >= _SNIFF_BYTES or not b"--".startswith(begin[:2]):
-            self._mode = _Mode.BODY
+        framing = self._framing
+        try:
+            progress = framing.advance()
+        except FramingError as error:
+            self._fail(str(error))
+        if self._mode is _Mode.SNIFF:
+            begin = bytes(window.view[window.start : min(window.stop, window.start + _SNIFF_BYTES)])
+            if _SNIFF.match(begin):
+                self._begin_parts(None)
+                return True
+            if framing.finished or len(begin) >= _SNIFF_BYTES or not b"--".startswith(begin[:2]):
+                self._mode = _Mode.BODY
+        if window.stop - window.start > self._limits.max_body:
+            self._fail(f"the body is larger than {self._limits.max_body} bytes")
+        if framing.finished:
+            events += [Body(bytes(window.view[window.start : window.stop])), End(True)]
+            self._finish()
+        return progress
+
+    def _run_parts(self, events: list[Event]) -> bool:
+        parts = self._parts
+        window = self._window
+        framing = self._framing
+        try:
+            while True:
+                if parts.state is State.BODY and not parts.searching and self._short_cut:
+                    after = framing.hold(parts.length)
+                    if after is not None:
+                        if self._bodies(events, after):
+                            continue
+                        return False
+                if window.start < window.stop and parts.step(events):
+                    continue
+                if parts.state is State.ENDED:
+                    self._finish()
+                    return False
+                if not framing.advance():
+                    break
+        except FramingError as error:
+            return self._lose_step(events, str(error))
+        except NoBoundaryError as error:
+            self._fail(f"a multipart stream without a boundary to go by: {error}")
+        if framing.finished:
+            parts.finish(events, True)
+            self._finish()
+        return False
+
+    def _finish(self) -> None:
+        window = self._window
+        window.start = window.stop = window.raw = window.end
+        self._mode = _Mode.DONE
+
+    # -- the short cut ----------------------------------------------------------------------------------
+
+    def _bodies(self, events: list[Event], after: int) -> bool:
+        """Give out the body at hand, and all that follow in the same shape, as far as they are there.
+
+        Parameters
+        ----------
+        after : int
+            Bytes of the chunk behind the body.
+
+        Returns
+        -------
+        bool
+            True: the general machine goes on. False: more bytes are needed.
+        """
+        window = self._window
+        parts = self._parts
+        data, view, end = window.data, window.view, window.end
+        self._due = 0
+        start, length, head = window.raw, parts.length, parts.head
+        announced, stamp = parts.announced, parts.stamp
+        shape = self._learn(after)
+        largest, trusted = parts.largest, parts.trusted
+        while True:
+            stop = start + length
+            doubtful = False
+            if stop > end:
+                self._due, self._after = length, after
+                break
+            following = shape.match(data, stop, end, jpeg=True) if shape is not None else -1
+            if following < 0:
+                if not data.endswith(EOI, start, stop):
+                    doubtful = True
+                    break
+                shape, following = self._known_shape(stop, after)
+            events.append(Part(view[start:stop], head, True, announced, stamp))
+            if length > largest:
+                parts.believe(length)
+                largest, trusted = parts.largest, parts.trusted
+            if shape is None or not 0 < following <= trusted:
+                return self._leave(stop, after)
+            start = stop + shape.size
+            length, head, announced, stamp = following, shape.head, following, shape.stamp
+        window.start = window.stop = window.raw = start
+        self._framing.resume(length + after)
+        parts.state = State.BODY
+        parts.length, parts.head, parts.announced, parts.stamp = length, head, announced, stamp
+        parts.searching = doubtful
+        return doubtful
+
+    def _leave(self, stop: int, after: int) -> bool:
+        """Take the place between two parts, at `stop`; False: wait for the rest of a gap of known shape."""
+        window = self._window
+        window.start = window.stop = window.raw = stop
+        window.trace = []
+        self._framing.resume(after)
+        self._parts.state = State.GAP
+        self._in_gap = bool(self._shapes) and self._shapes[0].after == after
+        return not (self._in_gap and self._wait_in_gap())
+
+    def _wait_in_gap(self) -> bool:
+        """Whether what waits is the mere beginning of the usual gap: nothing can be lost by waiting."""
+        window = self._window
+        begun = window.data[window.raw : min(window.end, window.raw + 512)]
+        shape = self._shapes[0]
+        if len(begun) <= len(shape.prefix) and shape.prefix.startswith(begun):
+            return True
+        self._in_gap = False
+        found, length = self._known_shape(window.raw, shape.after)
+        parts = self._parts
+        if found is not None and 0 < length <= parts.trusted:
+            shape = found
+            window.start = window.stop = window.raw = window.raw + shape.size
+            window.trace = None
+            self._framing.resume(length + shape.after)
+            parts.state = State.BODY
+            parts.searching = False
+            parts.length, parts.head, parts.announced, parts.stamp = length, shape.head, length, shape.stamp
+        return False
+
+    def _learn(self, after: int) -> Shape | None:
+        """Give the shape to expect behind the body at hand: one just learned from what was before it."""
+        window = self._window
+        shapes = self._shapes
+        if window.trace is not None:
+            shape = Shape.learn(window.trace, self._parts.head, self._parts.length, after)
+            window.trace = None
+            if shape is not None:
+                shapes[:] = [shape, *(known for known in shapes if known != shape)][:_MOST_SHAPES]
+        return shapes[0] if shapes and shapes[0].after == after else None
+
+    def _known_shape(self, at: int, after: int) -> tuple[Shape | None, int]:
+        """Give the known shape of the gap at `at`, and the length it tells, which may have a digit more."""
+        window = self._window
+        for number, shape in enumerate(self._shapes):
+            if shape.after == after:
+                length = shape.match(window.data, at, window.end, jpeg=False)
+                if length >= 0:
+                    self._shapes.insert(0, self._shapes.pop(number))
+                    return shape, length
+        return None, -1
 
     # -- trouble ----------------------------------------------------------------------------------------
 
-    def _lose_step(self, events: list[Event], reason: str) -> None:
-        parts = self._parts
+    def _lose_step(self, events: list[Event], reason: str) -> bool:
+        """Take note that the chunk structure is broken: parts can be found again, other bodies cannot."""
         window = self._window
-        if parts is None or parts.core is None or not isinstance(self._framing, Chunked):
+        if self._parts.boundary.line is None or not isinstance(self._framing, Chunked):
             self._fail(reason)
-        parts.interrupt(events)
+        self._parts.interrupt(events)
         sample = bytes(window.view[window.raw : min(window.end, window.raw + 64)])
         events.append(Damage(reason, window.offset, sample))
         window.wire_seen = 0
+        window.trace = None
         self._mode = _Mode.OUT_OF_STEP
+        return True
 
     def _find_step(self) -> bool:
-        parts = self._parts
-        assert parts is not None
-        assert parts.core is not None
-        assert isinstance(self._framing, Chunked)
-        if not self._framing.find_step(parts.core):
+        line = self._parts.boundary.line
+        if line is None or not isinstance(self._framing, Chunked) or not self._framing.find_step(line):
             return False
         self._mode = _Mode.PARTS
         return True
-
-    def _raise_if_dead(self) -> None:
-        if self._error is not None:
-            raise self._error
 
     def _fail(self, message: str, hint: str | None = None) -> NoReturn:
         window = self._window

@@ -23,6 +23,7 @@ __all__ = ["LineTooLongError", "Window"]
 
 # Less room than this at the end is not worth a receive call of its own: a TCP segment is about 1436 bytes.
 _LEAST_ROOM = 4096
+_LONGEST_TRACE = 48
 
 
 class LineTooLongError(Exception):
@@ -45,6 +46,9 @@ class Window:
         Bytes ever copied inside the buffer or into a new one; tests hold it against `received`.
     payload_seen, wire_seen : int
         How many bytes behind `start` or `raw` were searched in vain already: nothing is searched twice.
+    trace : list of (bool, bytes) or None
+        When a list: the lines read since the last part's body, in order, True for lines of framing. What
+        `shape` learns from; None when there is nothing to learn.
     """
 
     __slots__ = (
@@ -58,6 +62,7 @@ class Window:
         "slack",
         "start",
         "stop",
+        "trace",
         "view",
         "wire_seen",
     )
@@ -71,6 +76,7 @@ class Window:
         self.received = 0
         self.moved = 0
         self.payload_seen = self.wire_seen = 0
+        self.trace: list[tuple[bool, bytes]] | None = None
 
     @property
     def capacity(self) -> int:
@@ -136,6 +142,15 @@ class Window:
             return
         self.raw += count
         self.stop = self.raw
+
+    def note(self, framing: bool, line: bytes) -> None:
+        """Add a line to the trace, unless it has become too long to be worth anything."""
+        trace = self.trace
+        if trace is not None:
+            if len(trace) < _LONGEST_TRACE:
+                trace.append((framing, line))
+            else:
+                self.trace = None
 
     def consume(self, count: int) -> None:
         """Let the next `count` bytes of payload go."""

@@ -1,0 +1,208 @@
+"""What stands between two JPEGs of one stream, learned: the parser's short cut.
+
+A firmware writes the same bytes between any two pictures, but for the length and perhaps a time stamp. Once
+the general machine has read one such gap, a `Shape` recognises the next as a whole: fixed fields compared,
+numbers converted, chunk sizes checked against the length. Whatever does not fit exactly is left to the
+general machine, so that the short cut can only be faster, never different.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from espressoscope.wire.events import PartHead
+
+__all__ = ["EOI", "Shape"]
+
+EOI = b"\xff\xd9"  # end of image, the last two bytes of a JPEG
+_LENGTH = re.compile(rb"[Cc]ontent-[Ll]ength[ \t]*:[ \t]*([1-9][0-9]*)[ \t]*\r?\n")
+_STAMP = re.compile(rb"[Xx]-[Tt]imestamp[ \t]*:[ \t]*([0-9]+\.[0-9]+)[ \t]*\r?\n")
+_CHUNK_SIZE = re.compile(rb"([1-9a-fA-F][0-9a-fA-F]*)\r\n")
+
+
+class Shape:
+    """The bytes between two bodies, with places for length, time stamp and chunk size.
+
+    The numbers keep their count of digits, so everything has its place. A gap is recognised by writing out
+    what it must be for the length it shows, and comparing: one comparison checks text, digits and chunk size.
+
+    Parameters
+    ----------
+    head : PartHead
+    fields : tuple of bytes
+        Text up to the length, the length, text, the time stamp, text, the chunk size, text.
+    after : int
+
+    Attributes
+    ----------
+    head : PartHead
+        Headers of the part it was learned from.
+    size : int
+        Bytes from the end of one body to the beginning of the next.
+    prefix : bytes
+        Its bytes up to the length.
+    after : int
+        Bytes of the chunk behind each body.
+    stamp : bytes or None
+        The time stamp last matched, None without one.
+    """
+
+    __slots__ = (
+        "_behind_jpeg",
+        "_chunked",
+        "_digits",
+        "_digits_at",
+        "_stamp_at",
+        "_stamp_digits",
+        "_template",
+        "after",
+        "head",
+        "prefix",
+        "size",
+        "stamp",
+    )
+
+    def __init__(self, head: PartHead, fields: tuple[bytes, ...], after: int) -> None:
+        prefix, length, middle, stamp, last, chunk_size, tail = fields
+        text = [field.replace(b"%", b"%%") for field in (prefix, middle, last, tail)]
+        hexadecimal = (b"%X" if chunk_size.isupper() else b"%x") if chunk_size else b""
+        self.head = head
+        self.size = sum(map(len, fields))
+        self.prefix = prefix
+        self.after = after
+        self.stamp: bytes | None = None
+        self._template = b"".join(
+            (text[0], b"%d", text[1], b"%b" if stamp else b"", text[2], hexadecimal, text[3])
+        )
+        self._behind_jpeg = EOI + self._template
+        self._digits_at = len(prefix)
+        self._digits = len(length)
+        self._stamp_at = len(prefix) + len(length) + len(middle)
+        self._stamp_digits = len(stamp)
+        self._chunked = bool(chunk_size)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Shape):
+            return NotImplemented
+        return (self._template, self._digits, self._stamp_digits, self.size, self.after) == (
+            other._template,
+            other._digits,
+            other._stamp_digits,
+            other.size,
+            other.after,
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def match(self, data: bytearray, at: int, end: int, *, jpeg: bool) -> int:
+        """Recognise the gap that begins at `at`.
+
+        Parameters
+        ----------
+        data : bytearray
+        at, end : int
+            Where the gap begins, and where the bytes received end.
+        jpeg : bool
+            The two bytes before the gap must be the end of a JPEG.
+
+        Returns
+        -------
+        int
+            Length of the body that begins `size` bytes behind `at`; -1 when this is not such a gap, or not
+            all there.
+        """
+        if end - at < self.size:
+            return -1
+        digits_at = at + self._digits_at
+        values: tuple[int | bytes, ...]
+        try:
+            length = int(data[digits_at : digits_at + self._digits])
+        except ValueError:
+            return -1
+        if self._stamp_digits:
+            stamp = bytes(data[at + self._stamp_at : at + self._stamp_at + self._stamp_digits])
+            seconds, _, fraction = stamp.partition(b".")
+            if not (seconds.isdigit() and fraction.isdigit()):
+                return -1
+            self.stamp = stamp
+            values = (length, stamp, length + self.after) if self._chunked else (length, stamp)
+        else:
+            values = (length, length + self.after) if self._chunked else (length,)
+        if jpeg:
+            return length if data.startswith(self._behind_jpeg % values, at - 2) else -1
+        return length if data.startswith(self._template % values, at) else -1
+
+    @classmethod
+    def learn(cls, trace: list[tuple[bool, bytes]], head: PartHead, length: int, after: int) -> Shape | None:
+        """Make a shape of the lines between two bodies.
+
+        Parameters
+        ----------
+        trace : list of (bool, bytes)
+            All lines in the order they were read, True for those of chunk framing.
+        head : PartHead
+            What they said.
+        length, after : int
+            Length of the body behind them, and bytes of its chunk behind it.
+
+        Returns
+        -------
+        Shape or None
+            None when these lines are none that can be expected again in the same form.
+        """
+        size_line = _last_chunk_size(trace, length, after)
+        if size_line is None:
+            return None
+        fields = [b"", b"", b"", b"", b"", b"", b""]
+        place = 0
+        for number, (framing, line) in enumerate(trace):
+            match, slot = None, 0
+            if framing:
+                if number == size_line:
+                    match, slot = _CHUNK_SIZE.fullmatch(line), 5
+            else:
+                match, slot = _LENGTH.fullmatch(line), 1
+                if match is None:
+                    match, slot = _STAMP.fullmatch(line), 3
+            if match is None:
+                fields[place] += line
+            elif slot < place:
+                return None  # not in this order, or twice
+            else:
+                begin, end = match.span(1)
+                fields[place] += line[:begin]
+                # Fields left out are empty, and so is the fixed text before them: it went to `place`.
+                fields[slot] = line[begin:end]
+                place = slot + 1
+                fields[place] += line[end:]
+        shape = cls(head, tuple(fields), after)
+        # It must recognise what it was made of; fields in an order that it cannot express show up here.
+        gap = bytearray(b"".join(line for _, line in trace))
+        return shape if shape.match(gap, 0, len(gap), jpeg=False) == length else None
+
+
+def _last_chunk_size(trace: list[tuple[bool, bytes]], length: int, after: int) -> int | None:
+    """Give the place of the size line of the body's chunk, -1 without chunks, None when sizes do not add up.
+
+    Lines of text that run over the end of a chunk are in the trace at another place than on the wire; this
+    finds them out.
+    """
+    left = after
+    place = -1
+    for number, (framing, line) in enumerate(trace):
+        if not framing:
+            left -= len(line)
+        elif line.strip():
+            match = _CHUNK_SIZE.fullmatch(line)
+            if match is None or left != 0:
+                return None
+            left = int(match[1], 16)
+            place = number
+        elif left != 0 or line != b"\r\n":
+            return None
+    if place < 0:
+        return -1 if after == 0 else None
+    # The chunk sizes must repeat: the text in front of the first chunk header is what `after` says.
+    return place if left == length + after else None
