@@ -1,8 +1,9 @@
 """`/status` of any firmware, which is JSON, or what the firmware takes for it, as a flat mapping.
 
-Known deviations, each read in a firmware's source: trailing commas (matchboxscope-fw; Matchboxscope's ``/mac``),
-numbers sent as strings (Matchboxscope, MJPEG2SD), -1 printed as unsigned 4294967295 (arduino-esp32), names put
-in without escaping (easytarget, Matchboxscope), a line of web page in front (Tasmota).
+Known deviations, each read in a firmware's source: trailing commas (matchboxscope-fw; ``/mac`` of
+Matchboxscope), numbers sent as strings (Matchboxscope, MJPEG2SD), -1 printed as unsigned 4294967295
+(arduino-esp32), names put in without escaping (easytarget, Matchboxscope), a line of web page in front
+(Tasmota).
 What a key means is not known here.
 """
 
@@ -48,8 +49,8 @@ def parse_status(body: bytes) -> dict[str, StatusValue]:
 
     Strings of plain whole numbers become int (but not ``rotate``, names and versions), 4294967295 becomes
     -1; NaN, infinities and numbers beyond 64 bits None. Members of nested objects get dotted keys
-    (``"pwm.0.pin"``), four levels deep. Of repeated keys the last counts. An object that breaks off gives what
-    came before.
+    (``"pwm.0.pin"``), four levels deep. Of repeated keys the last counts. An object that breaks off gives
+    what came before.
 
     Parameters
     ----------
