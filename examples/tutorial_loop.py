@@ -5,6 +5,7 @@ python tutorial_loop.py --simulate                 a simulated camera, without h
 python tutorial_loop.py ... --no-window            without a window, twenty pictures
 """
 
+import contextlib
 import sys
 
 import espressoscope as es
@@ -31,9 +32,9 @@ def main(address: str, window: bool) -> None:
     print(f"{shown} pictures shown, {image.shape[1]} x {image.shape[0]} pixels")
 
 
-words = [word for word in sys.argv[1:] if word != "--no-window"]
-if words == ["--simulate"]:
-    with SimulatedCamera() as camera:
-        main(camera.url, "--no-window" not in sys.argv)
-else:
-    main(words[0] if len(words) == 1 else sys.exit(__doc__), "--no-window" not in sys.argv)
+words = [word for word in sys.argv[1:] if word != "--no-window"] or sys.exit(__doc__)
+try:
+    with SimulatedCamera() if words == ["--simulate"] else contextlib.nullcontext() as camera:
+        main(camera.url if camera else words[0], "--no-window" not in sys.argv)
+except es.CameraError as error:
+    sys.exit(str(error))
