@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["Alarm", "Device", "DeviceOptions", "Shot", "mac_of"]
 
 _REQUESTS_KEPT: Final = 1000
+_DWELL_S: Final = 0.01
+"""Pause at each autofocus position. A board takes a frame at each; here nobody is to wait that long."""
+
 _warm_gate = threading.Lock()
 _NAMES: Final = {
     "matchboxscope": "Matchboxscope",
@@ -128,6 +131,7 @@ class Device:
         self.name = options.name if options.name is not None else _NAMES[options.firmware]
         self.mac = mac_of(options.seed, options.number)
         self.sensor = Sensor(options.firmware, options.framesize, options.quality, seed=options.seed)
+        self.sensor.motor.dwell_s = _DWELL_S
         self.pictures = PictureSource(self.sensor, options.number, options.seed, options.prerender)
         self.faults = ActiveFaults()
         self.random = random.Random(f"device {options.seed} {options.number}")

@@ -137,18 +137,26 @@ def _join(pieces: Iterable[Bits]) -> Bits:
 
 
 @lru_cache(maxsize=64)
-def _masks(width: int) -> tuple[int, ...]:
-    """Give the pixels of a row that each square covers, as bits; the first pixel in the highest bit."""
+def _masks(width: int) -> tuple[tuple[int, ...], ...]:
+    """Give the pixels of a row that each value of each of the strip's four bytes makes white.
+
+    As bits, the first pixel in the highest.
+    """
     edges = strip_edges(width)
-    return tuple(((1 << (right - left)) - 1) << (width - right) for left, right in pairwise(edges))
+    squares = [((1 << (right - left)) - 1) << (width - right) for left, right in pairwise(edges)]
+    return tuple(
+        tuple(
+            sum(squares[8 * byte + bit] for bit in range(8) if value >> (7 - bit) & 1) for value in range(256)
+        )
+        for byte in range(4)
+    )
 
 
 def _strip_blocks(width: int, camera: int, frame: int) -> bytes:
     """Give a row of the strip as one byte per block, a bit per pixel."""
-    bits, row = strip_bits(camera, frame), 0
-    for at, mask in enumerate(_masks(width)):
-        if bits >> (31 - at) & 1:
-            row |= mask
+    first, second, third, fourth = _masks(width)
+    bits = strip_bits(camera, frame)
+    row = first[bits >> 24] | second[bits >> 16 & 0xFF] | third[bits >> 8 & 0xFF] | fourth[bits & 0xFF]
     return row.to_bytes(width // 8, "big")
 
 
@@ -188,6 +196,7 @@ def _run(before: int, blocks: bytes, quality: int) -> Bits:
     )
 
 
+@lru_cache(maxsize=8192)
 def _unit(luma: int, cb: int, cr: int, first: int, second: int, quality: int) -> Bits:
     """Code one unit of 16 x 8 pixels, two luma blocks and gray for both colours, after these means."""
     means, rests = _tables(quality)
