@@ -21,6 +21,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import ssl
@@ -81,14 +82,15 @@ def say(text: str) -> None:
 # --- running programs
 
 
-def call(command: Sequence[str], env: dict[str, str]) -> int:
-    """Run a program on this terminal in the repository and give its exit code."""
-    process = subprocess.Popen(list(command), cwd=str(REPO), env=env)
+def call(command: Sequence[str], env: dict[str, str], folder: Path = REPO) -> int:
+    """Run a program on this terminal and give its exit code."""
+    process = subprocess.Popen(list(command), cwd=str(folder), env=env)
     try:
         return process.wait()
-    except KeyboardInterrupt:  # the terminal has sent it to the program too, which may end its own way
+    except KeyboardInterrupt:  # the terminal has sent it to the program too, for which it may be a good end
         with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
-            process.wait(timeout=15)
+            if process.wait(timeout=15) == 0:
+                return 0
         raise
     finally:
         end(process)
@@ -430,10 +432,16 @@ def try_lock(descriptor: int) -> bool:
 
 def demo(arguments: list[str]) -> int:
     """Run the demo where the person stands: its files land there."""
-    command = [str(PYTHON), "-m", "espressoscope", "demo", *arguments]
-    if os.name == "nt":
-        return subprocess.call(command, env=child_env())
-    os.execve(command[0], command, child_env())  # signals and exit code are the demo's own
+    code = call([str(PYTHON), "-m", "espressoscope", "demo", *arguments], child_env(), Path.cwd())
+    if code == 0:
+        activate = f"{PYTHON.parent / 'activate'}"
+        say(
+            "the command espressoscope is in "
+            + str(PYTHON.parent)
+            + "; to have it in this terminal:\n  "
+            + (activate if os.name == "nt" else ". " + shlex.quote(activate))
+        )
+    return code
 
 
 def lint(arguments: list[str]) -> int:

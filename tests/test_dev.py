@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -45,8 +46,11 @@ def build_editable(folder, config_settings=None, metadata_directory=None):
 def build_wheel(*a, **k): raise NotImplementedError
 """
 MAIN = """
-import json, os, sys
-print(json.dumps({"arguments": sys.argv[1:], "prefix": sys.prefix, "cwd": os.getcwd()}))
+import json, os, sys, time
+print(json.dumps({"arguments": sys.argv[1:], "prefix": sys.prefix, "cwd": os.getcwd()}), flush=True)
+if sys.argv[2:] == ["until-ctrl-c"]:
+    try: time.sleep(60)
+    except KeyboardInterrupt: sys.exit(0)
 sys.exit(3)
 """
 
@@ -65,7 +69,7 @@ class Clone:
         (package / "__init__.py").touch()
         (package / "__main__.py").write_text(MAIN, encoding="utf-8")
 
-    def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, start_new_session: bool = False) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, str(self.folder / "dev.py"), *arguments],
             stdin=subprocess.DEVNULL,
@@ -73,11 +77,12 @@ class Clone:
             stderr=subprocess.PIPE,
             text=True,
             cwd=self.folder.parent,
-            env={**os.environ, "PIP_NO_INDEX": "1", **variables},
+            env={**os.environ, "PIP_NO_INDEX": "1"},
+            start_new_session=start_new_session,
         )
 
-    def run(self, *arguments: str, **variables: str) -> tuple[int, str, str]:
-        process = self.start(*arguments, **variables)
+    def run(self, *arguments: str) -> tuple[int, str, str]:
+        process = self.start(*arguments)
         out, err = process.communicate(timeout=100)
         return process.returncode, out, err
 
@@ -114,6 +119,23 @@ def test_demo_passes_arguments_exit_code_and_folder_on(made: Clone) -> None:
     assert told["arguments"] == ["demo", "--seconds", "1"]
     assert Path(told["prefix"]) == made.env
     assert Path(told["cwd"]) == made.folder.parent
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent as a signal here")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 128 + signal.SIGTERM)])
+def test_demo_ends_when_told(made: Clone, number: signal.Signals, code: int) -> None:
+    with made.start("demo", "until-ctrl-c", start_new_session=True) as process:
+        assert process.stdout is not None
+        assert "until-ctrl-c" in process.stdout.readline()
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)  # as a terminal does: to all in front
+        else:
+            process.send_signal(number)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert "Traceback" not in err
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
 
 
 def test_changed_project_is_installed_again(made: Clone) -> None:
