@@ -7,6 +7,7 @@ the first viewer locks every other one out.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -124,6 +125,8 @@ async def identify_or_raise(
     )
     if reply.status in (401, 403):
         raise wants_password(address, camera)
+    if _is_tasmota(reply):
+        return await _identify_tasmota(address, found_by, timeout_s, connect_timeout_s, camera)
     if reply.status == 200:
         status = _camera_status(reply, camera)
         firmware = recognise_status(status)
@@ -133,7 +136,7 @@ async def identify_or_raise(
             if ask_mac and firmware in ("matchboxscope", "easytarget"):
                 mac = await _mac(address, timeout_s, connect_timeout_s)
             return _identity(address, family, status, found_by, mac)
-    return await _identify_tasmota(address, found_by, timeout_s, connect_timeout_s, camera)
+    raise not_a_camera(camera, "it has no /status of a camera")
 
 
 def wants_password(address: Address, camera: str) -> ConnectError:
@@ -169,12 +172,17 @@ def _camera_status(reply: Response, camera: str) -> Mapping[str, object]:
 
 
 def _identity(
-    address: Address, family: Family, status: Mapping[str, object], found_by: str, mac: str | None
+    address: Address,
+    family: Family,
+    status: Mapping[str, object],
+    found_by: str,
+    mac: str | None,
+    name: str = "",
 ) -> Identity:
     base = Address(address.host, address.port, auth=address.auth)
     stream = stream_address(base, family, status)
     # The tutorial's order: `omniscope` names the older firmware's board, `cam_name` all later ones.
-    name = clean_text(str(status.get("omniscope") or status.get("cam_name") or "")) or family.name
+    name = clean_text(name or str(status.get("omniscope") or status.get("cam_name") or "")) or family.name
     info = CameraInfo(
         name=name,
         url=base.url,
@@ -227,10 +235,67 @@ async def _mac(address: Address, timeout_s: float, connect_timeout_s: float) -> 
 def mac_from_dump(body: bytes) -> str | None:
     """Read ``MAC: AA:BB:CC:DD:EE:FF`` from a `/dump` page; upper-case with colons."""
     found = _MAC.search(body[:65536])
-    return None if found is None else found[1].decode("ascii").upper().replace("-", ":")
+    return None if found is None else _written(found[1])
+
+
+def _written(mac: bytes) -> str:
+    return mac.decode("ascii").upper().replace("-", ":")
+
+
+def _is_tasmota(reply: Response) -> bool:
+    """Tell Tasmota by what it answers for `/status`, which it does not have: only then are commands sent.
+
+    Every page of its web server says so in the Server header (WSHeaderSend in xdrv_01_9_webserver.ino).
+    """
+    return (reply.headers.get("server") or "").lower().startswith("tasmota")
 
 
 async def _identify_tasmota(
     address: Address, found_by: str, timeout_s: float, connect_timeout_s: float, camera: str
 ) -> Identity:
-    raise not_a_camera(camera, "it has no /status of a camera")
+    """Ask a Tasmota device for its camera's settings, then for its names; two requests at most."""
+    family = family_of("tasmota")
+    assert family.status_command is not None
+
+    async def command(words: str) -> str:
+        reply = await fetch(
+            address,
+            f"/cm?cmnd={words}",
+            timeout_s=timeout_s,
+            connect_timeout_s=connect_timeout_s,
+            camera=camera,
+            limits=_SMALL_REPLY,
+        )
+        # Builds before 8.2.3 ask for the password with status 200.
+        if reply.status in (401, 403) or b'"Need user=' in reply.body[:64]:
+            raise wants_password(address, camera)
+        return reply.body.decode("utf-8", "replace") if reply.status == 200 else ""
+
+    settings = _tasmota_settings(await command(family.status_command), family)
+    if not settings:
+        raise not_a_camera(camera, "a Tasmota device without a camera")
+    try:
+        facts = await command("Status%200")
+    except CameraError:
+        facts = ""
+    names = (_tasmota_text(facts, key) for key in ("DeviceName", "FriendlyName", "Topic"))
+    mac = _MAC.search(f"MAC {_tasmota_text(facts, 'Mac')}".encode("ascii", "replace"))
+    name = next((name for name in names if clean_text(name)), "")
+    return _identity(address, family, settings, found_by, None if mac is None else _written(mac[1]), name)
+
+
+def _tasmota_settings(text: str, family: Family) -> Mapping[str, object]:
+    try:
+        settings = json.loads(text, strict=False)[family.status_root]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    return settings if isinstance(settings, dict) else {}
+
+
+def _tasmota_text(facts: str, key: str) -> str:
+    # Not read as JSON: builds of early 2025 put a line of their web page into this answer (Tasmota PR#23177).
+    found = re.search(rf'"{key}"\s*:\s*\[?\s*("(?:[^"\\]|\\.){{0,256}}")', facts)
+    try:
+        return str(json.loads(found[1], strict=False)) if found is not None else ""
+    except ValueError:
+        return ""

@@ -1,1 +1,1 @@
-"""Finding cameras on the network, asynchronously; results as they come, stream URLs never opened."""
+"""Finding cameras: where to look, the paced scan, mDNS, and the search that runs them side by side."""

@@ -1,0 +1,233 @@
+"""`discover`: cameras as they are found, as a plain iterator."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import weakref
+from typing import TYPE_CHECKING
+
+from espressoscope.api.runtime import Runtime, acquire_runtime
+from espressoscope.discovery.memory import remember
+from espressoscope.discovery.networks import check_timeout
+from espressoscope.discovery.places import find_places
+from espressoscope.discovery.search import SearchProgress, search
+from espressoscope.errors import DiscoveryError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from ipaddress import IPv4Network, IPv6Network
+    from types import TracebackType
+
+    from espressoscope.discovery.places import Places
+    from espressoscope.model import CameraInfo
+
+__all__ = ["Discovery", "discover"]
+
+_WAITING_CAMERAS = 256
+"""Cameras found and not taken before the search pauses."""
+_SLICE_S = 0.1
+_END_TIMEOUT_S = 0.5
+
+_log = logging.getLogger(__name__)
+
+
+def discover(
+    networks: str | IPv4Network | IPv6Network | Iterable[str | IPv4Network | IPv6Network] | None = None,
+    ports: int | str | Iterable[int | str] | None = None,
+    mdns: bool | None = None,
+    timeout: float = 1.0,
+    *,
+    progress: Callable[[SearchProgress], None] | None = None,
+) -> Discovery:
+    """Find cameras on the network.
+
+    The search begins with the call, in the background; cameras found wait to be taken. Stream URLs are never
+    opened, and nothing but what looks like a camera is listed.
+
+    Parameters
+    ----------
+    networks : str, network or iterable of them, optional
+        Look exactly there: ``"192.168.1.0/24"``, ``"192.168.1.7"``, none wider than a /16. Without: in the
+        local IPv4 networks cut to /22, at 192.168.4.1 (a camera's own access point), where cameras were found
+        before, on this computer, and by mDNS; or in the networks that ``ESPRESSOSCOPE_NETWORKS`` names,
+        instead of all these.
+    ports : int, str or iterable of them, optional
+        Ask exactly these: ``80``, ``"8080-8090"``. Without: 80, on this computer also the simulator's.
+    mdns : bool, optional
+        Listen for announcements too, or do not. Without: only where neither networks nor ports are given.
+    timeout : float
+        Longest wait for a connection and for each answer of one address, and for mDNS, in seconds; not for
+        the whole search. Addresses that keep silent are asked once more, twice as patiently, if they are few.
+    progress : callable, optional
+        Called with a `SearchProgress` while you wait for the next camera, on your thread, at most ten times a
+        second.
+
+    Returns
+    -------
+    Discovery
+        An iterator of `CameraInfo`; also a context manager.
+
+    Raises
+    ------
+    DiscoveryError
+        Networks, ports or a timeout that cannot be used: at once, nothing has been sent. While iterating:
+        there was no way to any of the addresses, or this program may not open connections.
+
+    Examples
+    --------
+    >>> import espressoscope as es
+    >>> for info in es.discover(timeout=0.5):  # doctest: +SKIP
+    ...     print(info.name, info.url)
+    """
+    timeout_s = check_timeout(timeout)
+    places = find_places(networks, ports, mdns)
+    if places.mdns_on:
+        from espressoscope.discovery import mdns as listening
+
+        with contextlib.suppress(ImportError):  # said by the search itself
+            listening.load()
+    return Discovery(places, timeout_s, progress)
+
+
+class _Feed:
+    """Between the search, on the loop, and the iterator, on its user's thread; refers to neither."""
+
+    def __init__(self) -> None:
+        self.cameras: asyncio.Queue[CameraInfo | None] = asyncio.Queue(_WAITING_CAMERAS)
+        self.problem: DiscoveryError | None = None
+        self.progress: SearchProgress | None = None
+
+    def note(self, progress: SearchProgress) -> None:
+        self.progress = progress
+
+    async def fill(self, places: Places, timeout_s: float) -> None:
+        """Search to the end; the task."""
+        try:
+            async with contextlib.aclosing(
+                search(places, timeout_s=timeout_s, on_progress=self.note)
+            ) as found:
+                async for info in found:
+                    await self.cameras.put(info)
+        except DiscoveryError as error:
+            self.problem = error
+        except Exception as error:  # noqa: BLE001 (the task ends here; the iterator says why)
+            _log.exception("the search for cameras failed")
+            self.problem = DiscoveryError(
+                f"the search failed ({type(error).__name__}: {error})",
+                hint="This is a mistake of Espressoscope: please report it with the log",
+            )
+        await self.cameras.put(None)
+
+    async def begin(self, places: Places, timeout_s: float) -> asyncio.Task[None]:
+        return asyncio.create_task(self.fill(places, timeout_s), name="espressoscope-discover")
+
+    async def take(self) -> tuple[CameraInfo | None, bool]:
+        """Wait a moment for a camera; gives it, and whether the search is over."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SLICE_S):
+                info = await self.cameras.get()
+                return info, info is None
+        return None, False
+
+
+class Discovery:
+    """Cameras as they are found: an iterator, made by `discover`.
+
+    The search ends with the last camera, with `close`, with its ``with`` block, or when nobody refers to the
+    iterator any more. Use it from one thread.
+    """
+
+    def __init__(
+        self, places: Places, timeout_s: float, progress: Callable[[SearchProgress], None] | None
+    ) -> None:
+        self._remembers = places.remembers
+        self._progress = progress
+        self._told: SearchProgress | None = None
+        self._found: list[CameraInfo] = []
+        self._feed = _Feed()
+        runtime = acquire_runtime()
+        try:
+            task = runtime.call(self._feed.begin(places, timeout_s), pending=set())
+        except BaseException:
+            runtime.release()
+            raise
+        self._running: tuple[Runtime, asyncio.Task[None]] | None = (runtime, task)
+        # For an iterator that is dropped: a for loop left by break or by an error.
+        self._abandoned = weakref.finalize(self, _abandon, runtime, task)
+        self._abandoned.atexit = False
+
+    def __iter__(self) -> Discovery:
+        return self
+
+    def __next__(self) -> CameraInfo:
+        """Wait for the next camera.
+
+        Raises
+        ------
+        DiscoveryError
+            There was no way to any of the addresses, or this program may not open connections.
+        RuntimeError
+            Called on the loop's own thread, or in a forked process.
+        """
+        try:
+            while self._running is not None:
+                info, over = self._running[0].call(self._feed.take(), pending=set())
+                self._tell()
+                if info is not None:
+                    self._found.append(info)
+                    return info
+                if over:
+                    self.close()
+                    if self._feed.problem is not None:
+                        raise self._feed.problem
+        except BaseException:
+            self.close()
+            raise
+        raise StopIteration
+
+    def _tell(self) -> None:
+        progress = self._feed.progress
+        if self._progress is not None and progress is not None and progress != self._told:
+            self._told = progress
+            self._progress(progress)
+
+    def close(self) -> None:
+        """End the search; cameras found and not taken are let go. Twice does nothing."""
+        running, self._running = self._running, None
+        if running is None:
+            return
+        self._abandoned.detach()
+        runtime, task = running
+        try:
+            if runtime.problem() is None:
+                runtime.call(_end(task), pending=set())
+        finally:
+            runtime.release()
+        if self._remembers and self._found:
+            remember(self._found)
+
+    def __enter__(self) -> Discovery:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task], timeout=_END_TIMEOUT_S)
+
+
+def _abandon(runtime: Runtime, task: asyncio.Task[None]) -> None:
+    def end() -> None:
+        task.cancel()
+        runtime.release()
+
+    # The garbage collector calls at any moment, on any thread, and perhaps while the runtime's lock is held:
+    # nothing is waited for here, the loop gives itself back.
+    with contextlib.suppress(RuntimeError):  # the loop has ended
+        task.get_loop().call_soon_threadsafe(end)

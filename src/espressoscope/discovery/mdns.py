@@ -1,0 +1,163 @@
+"""Listening for hosts that announce themselves by mDNS; what is there is found out by asking them (`prober`).
+
+zeroconf is imported only when a search listens. ESPHome announces its API port, and nothing of a camera
+server: such a host is asked for `/status` on port 80 like any other, and an ESPHome camera, which has nothing
+but a stream, stays unlisted. To find out, its one stream would have to be opened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from zeroconf import ServiceStateChange, Zeroconf
+
+    from espressoscope.discovery.networks import Link
+
+__all__ = ["Announced", "listen", "load"]
+
+SERVICES: Final = {
+    "_http._tcp.local.": None,
+    "_esp-cam._tcp.local.": None,
+    "_arduino._tcp.local.": 80,
+    "_esphomelib._tcp.local.": 80,
+}
+"""Service type to the port to ask; None means the announced one (the others are update and API ports)."""
+
+MOST_ANNOUNCED: Final = 1024
+_LOOKUP_MS: Final = 1500
+
+_log = logging.getLogger(__name__)
+
+
+class Announced(NamedTuple):
+    """A host that announced itself.
+
+    Attributes
+    ----------
+    host : str
+        IPv4 address, on a network this computer is in.
+    port : int
+        Port to ask.
+    """
+
+    host: str
+    port: int
+
+
+def load() -> None:
+    """Import zeroconf, which takes a tenth of a second: call it on a thread that may wait."""
+    import zeroconf.asyncio  # noqa: F401
+
+
+async def listen(
+    interfaces: Iterable[str],
+    links: Iterable[Link],
+    heard: Callable[[Announced], None],
+    until: asyncio.Event,
+) -> None:
+    """Browse until told to stop.
+
+    Parameters
+    ----------
+    interfaces : iterable of str
+        Own addresses, one for each interface to listen on.
+    links : iterable of Link
+        This computer's addresses: an announced address that lies in none of their networks is not believed.
+    heard : callable
+        Told each address and port once.
+    until : asyncio.Event
+        Ends it.
+
+    Raises
+    ------
+    OSError
+        No multicast, no interface, no permission.
+    """
+    from zeroconf import Error, IPVersion
+    from zeroconf.asyncio import AsyncServiceBrowser, AsyncZeroconf
+
+    on = list(interfaces)
+    networks = _believable(on, links)
+    lookups = _Lookups(networks, heard)
+    try:
+        daemon = AsyncZeroconf(interfaces=on, ip_version=IPVersion.V4Only)
+        try:
+            browser = AsyncServiceBrowser(daemon.zeroconf, list(SERVICES), handlers=[lookups.changed])
+            try:
+                await until.wait()
+            finally:
+                await lookups.cancel()
+                await browser.async_cancel()
+        finally:
+            await daemon.async_close()
+    except Error as error:
+        raise OSError(str(error) or type(error).__name__) from error
+
+
+def _believable(interfaces: list[str], links: Iterable[Link]) -> list[ipaddress.IPv4Network]:
+    names = {link.interface for link in links if str(link.address) in interfaces}
+    return [link.network for link in links if link.interface in names]
+
+
+class _Lookups:
+    """Asks for address and port of every service that turns up."""
+
+    def __init__(self, networks: list[ipaddress.IPv4Network], heard: Callable[[Announced], None]) -> None:
+        self._networks = networks
+        self._heard = heard
+        self._told: set[Announced] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # zeroconf passes these by name.
+    def changed(
+        self, zeroconf: Zeroconf, service_type: str, name: str, state_change: ServiceStateChange
+    ) -> None:
+        """Take note of a service that appeared, changed or left."""
+        if state_change.name == "Removed" or len(self._tasks) >= MOST_ANNOUNCED:
+            return
+        task = asyncio.get_running_loop().create_task(self._look_up(zeroconf, service_type, name))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _look_up(self, zeroconf: Zeroconf, service_type: str, name: str) -> None:
+        from zeroconf import Error, IPVersion
+        from zeroconf.asyncio import AsyncServiceInfo
+
+        try:
+            info = AsyncServiceInfo(service_type, name)
+            await info.async_request(zeroconf, _LOOKUP_MS)
+            port = SERVICES.get(service_type) or info.port
+            addresses = info.ip_addresses_by_version(IPVersion.V4Only)
+        except (OSError, Error) as error:
+            _log.debug("mDNS: no address for %r (%s)", name, error)
+            return
+        except Exception:  # noqa: BLE001 (a task of its own)
+            _log.exception("mDNS: looking up %r failed", name)
+            return
+        for address in addresses if port else ():
+            announced = Announced(str(address), port or 80)
+            if (
+                announced not in self._told
+                and len(self._told) < MOST_ANNOUNCED
+                and self._near(announced.host)
+            ):
+                self._told.add(announced)
+                self._heard(announced)
+
+    def _near(self, host: str) -> bool:
+        # Multicast does not leave the link: an address beyond it is a mistake, or a trick to make this
+        # computer ask a stranger.
+        return any(ipaddress.IPv4Address(host) in network for network in self._networks)
+
+    async def cancel(self) -> None:
+        """Give up every look-up under way."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
