@@ -146,18 +146,13 @@ def test_changed_project_is_installed_again(made: Clone) -> None:
     assert made.run("env") == (0, "", "")
 
 
-@pytest.mark.parametrize("broken", ["python", "package", "half-made", "stamp"])
+@pytest.mark.parametrize("broken", ["package", "half-made"])
 def test_broken_environment_is_repaired(made: Clone, broken: str) -> None:
-    python = made.env / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    if broken == "python":
-        python.unlink()
-    elif broken == "package":
+    if broken == "package":
         next(made.env.rglob("espressoscope.pth")).unlink()
-    elif broken == "half-made":
-        (made.env / "stamp.json").unlink()
-        next(made.env.rglob("site-packages/pip/__init__.py")).unlink()
     else:
         (made.env / "stamp.json").write_text("{", encoding="utf-8")
+        (made.env / ("Scripts/python.exe" if os.name == "nt" else "bin/python")).unlink()
     code, _, err = made.run("env")
     assert code == 0, err
     assert "environment" in err
