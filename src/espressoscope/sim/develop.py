@@ -49,6 +49,9 @@ _SHOT: Final = 1.15
 _READ: Final = 0.35
 _MOST_NOISE: Final = 96
 _NOISE_BYTES: Final = 48_000_000
+_NOISE_FRESH: Final = 300_007
+"""Pixels of noise that are drawn; larger pictures repeat it, no multiple of a picture's width apart."""
+
 _WHITE_DEAD, _BLACK_DEAD = 0, 255
 
 
@@ -81,11 +84,12 @@ def noise(width: int, height: int, strength: int, frame: int) -> NDArray[np.uint
 
 def _make_noise(pixels: int, strength: int) -> NDArray[np.uint8]:
     rng = np.random.default_rng(strength)
-    gray = rng.standard_normal((pixels, 1), np.float32)
-    colour = rng.standard_normal((pixels, 3), np.float32)
+    fresh = min(pixels, _NOISE_FRESH)
+    gray = rng.standard_normal((fresh, 1), np.float32)
+    colour = rng.standard_normal((fresh, 3), np.float32)
     counts = (0.92 * gray + 0.4 * colour) * (strength / 4) + noise_offset(strength)
-    counts += rng.random((pixels, 3), np.float32)  # dither: whole counts are coarse for weak noise
-    return np.clip(counts, 0, 255).astype(np.uint8).ravel()
+    counts += rng.random((fresh, 3), np.float32)  # dither: whole counts are coarse for weak noise
+    return np.resize(np.clip(counts, 0, 255).astype(np.uint8), pixels * 3)
 
 
 def _gains(sensor: Sensor) -> tuple[float, float, float]:

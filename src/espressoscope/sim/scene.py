@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from espressoscope.sim import specimen
 from espressoscope.sim.specimen import ANGLES, BIAS, DENSITY_STEP, VARIANTS, blur_level, sprite
@@ -174,8 +175,10 @@ def _slope(path: NDArray[np.float64]) -> NDArray[np.float64]:
 def _background(width: int, height: int, lenc: bool, seed: int) -> NDArray[np.uint8]:
     rng = np.random.default_rng((abs(seed), 77))
     full = max(width, height * 4 / 3)
-    x = ((np.arange(width) + 0.5 - width / 2) / full)[None, :, None]
-    y = ((np.arange(height) + 0.5 - height / 2) / full)[:, None, None]
+    # Smooth as it is, a coarse grid holds it.
+    across, down = max(8, width // 16), max(8, height // 16)
+    x = (((np.arange(across) + 0.5) / across - 0.5) * width / full)[None, :, None]
+    y = (((np.arange(down) + 0.5) / down - 0.5) * height / full)[:, None, None]
     cx, cy = rng.uniform(-0.18, 0.18, 2)
     distance = (x - cx) ** 2 + (y - cy) ** 2
     # Cheap optics: light falls off towards the corners, and not alike for all colours (real-jpegs).
@@ -187,9 +190,15 @@ def _background(width: int, height: int, lenc: bool, seed: int) -> NDArray[np.ui
     for _ in range(5):
         wave_x, wave_y = rng.normal(0, 9, 2)
         density = density + rng.normal(0, 0.006) * np.cos(wave_x * x + wave_y * y + rng.uniform(0, 7))
-    grain = rng.random((height, width, 1)) + rng.normal(0, 0.45, (height, width, 1))
-    counts: NDArray[np.uint8] = np.clip(density / DENSITY_STEP + grain, 1, 150).astype(np.uint8)
-    return counts
+    counts = (density / DENSITY_STEP).astype(np.float32)
+    # Grain, and dither that hides the steps of whole counts.
+    grain = rng.random((height, width), np.float32) + 0.45 * rng.standard_normal((height, width), np.float32)
+    planes = [
+        np.asarray(Image.fromarray(counts[..., channel]).resize((width, height), Image.Resampling.BICUBIC))
+        + grain
+        for channel in range(3)
+    ]
+    return np.ascontiguousarray(np.stack(planes, axis=-1).clip(1, 220).astype(np.uint8))
 
 
 def _stamp(image: NDArray[np.uint8], part: NDArray[np.uint8], x: int, y: int) -> None:

@@ -36,6 +36,7 @@ VARIANTS: Final = 4
 
 _BLUR_FIRST: Final = 0.4
 _BLUR_RATIO: Final = 1.2
+_COARSE_FROM: Final = 300
 _CACHE_BYTES: Final = 48_000_000
 
 _sprites: ByteCache[NDArray[np.uint8]] = ByteCache(_CACHE_BYTES, lambda item: item.nbytes)
@@ -189,9 +190,11 @@ def _chain(rng: np.random.Generator) -> Plane:
     shell, green = np.zeros_like(x), np.zeros_like(x)
     for at, (cx, cy) in enumerate(zip(along, bend, strict=True)):
         size = 0.036 if at == large else 0.0265
-        inside = size - np.hypot(x - cx, y - cy)
-        shell = np.maximum(shell, _edge(inside, 0.5, 0.008))
-        green = np.maximum(green, np.clip(inside * 60, 0, 1) * (0.25 if at == large else 1.0))
+        near = np.s_[:, max(0, round((cx - 0.1) * 180) + 180) : round((cx + 0.1) * 180) + 180]
+        inside = size - np.hypot(x[near] - cx, y[near] - cy)
+        shell[near] = np.maximum(shell[near], _edge(inside, 0.5, 0.008))
+        clear = 0.25 if at == large else 1.0
+        green[near] = np.maximum(green[near], np.clip(inside * 60, 0, 1) * clear)
     return _colour(shell, 0.9, 0.9, 0.9) + _colour(green, 0.85, 0.36, 0.55)
 
 
@@ -253,14 +256,13 @@ def _draw_sprite(kind: int, variant: int, size: int, angle: int, blur: int) -> N
     clear = (BIAS, BIAS, BIAS)
     master = _master(kind, variant)
     # Twice the size before turning keeps thin walls even; the reduction that follows averages.
+    fine = 2 if size < _COARSE_FROM else 1
     tall = max(1, round(size * master.height / master.width))
-    work = master.resize((2 * size, 2 * tall), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    work = master.resize((fine * size, fine * tall), Image.Resampling.BICUBIC, reducing_gap=2.0)
     if angle:
         degrees = angle * 360 / ANGLES
         work = work.rotate(degrees, Image.Resampling.BILINEAR, expand=True, fillcolor=clear)
-    small = work.resize(
-        (max(1, work.width // 2), max(1, work.height // 2)), Image.Resampling.BOX
-    )  # fmt: skip
+    small = work.reduce(fine)
     radius = blur_radius(blur)
     pad = math.ceil(2.5 * radius)
     if pad:
