@@ -67,7 +67,7 @@ class Identity:
         if self.left is not None:
             return None
         window = self.window
-        window.stop = window.raw = window.start = window.start if window.start < window.stop else window.raw
+        window.jump(window.start if window.start < window.stop else window.raw)
         return 0
 
     def resume(self, left: int) -> None:
@@ -168,7 +168,7 @@ class Chunked:
         total = waiting + self.left
         if total < length:
             return None
-        window.start = window.stop = window.raw = window.raw - waiting
+        window.jump(window.raw - waiting)
         self.left = total
         self._line_due = False
         return total - length

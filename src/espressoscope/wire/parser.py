@@ -309,7 +309,7 @@ class ResponseParser:
 
     def _finish(self) -> None:
         window = self._window
-        window.start = window.stop = window.raw = window.end
+        window.jump(window.end)
         self._mode = _Mode.DONE
 
     # -- the short cut ----------------------------------------------------------------------------------
@@ -355,7 +355,7 @@ class ResponseParser:
                 return self._leave(stop, after)
             start = stop + shape.size
             length, head, announced, stamp = following, shape.head, following, shape.stamp
-        window.start = window.stop = window.raw = start
+        window.jump(start)
         self._framing.resume(length + after)
         parts.state = State.BODY
         parts.length, parts.head, parts.announced, parts.stamp = length, head, announced, stamp
@@ -365,7 +365,7 @@ class ResponseParser:
     def _leave(self, stop: int, after: int) -> bool:
         """Take the place between two parts, at `stop`; False: wait for the rest of a gap of known shape."""
         window = self._window
-        window.start = window.stop = window.raw = stop
+        window.jump(stop)
         window.trace = []
         self._framing.resume(after)
         self._parts.state = State.GAP
@@ -384,7 +384,7 @@ class ResponseParser:
         parts = self._parts
         if found is not None and 0 < length <= parts.trusted:
             shape = found
-            window.start = window.stop = window.raw = window.raw + shape.size
+            window.jump(window.raw + shape.size)
             window.trace = None
             self._framing.resume(length + shape.after)
             parts.state = State.BODY

@@ -130,9 +130,12 @@ class Shape:
             values = (length, stamp, length + self.after) if self._chunked else (length, stamp)
         else:
             values = (length, length + self.after) if self._chunked else (length,)
+        # A number with a digit less makes a shorter gap, which is of another shape.
         if jpeg:
-            return length if data.startswith(self._behind_jpeg % values, at - 2) else -1
-        return length if data.startswith(self._template % values, at) else -1
+            gap = self._behind_jpeg % values
+            return length if data.startswith(gap, at - 2) and len(gap) == self.size + 2 else -1
+        gap = self._template % values
+        return length if data.startswith(gap, at) and len(gap) == self.size else -1
 
     @classmethod
     def learn(cls, trace: list[tuple[bool, bytes]], head: PartHead, length: int, after: int) -> Shape | None:

@@ -152,6 +152,11 @@ class Window:
             else:
                 self.trace = None
 
+    def jump(self, at: int) -> None:
+        """Go to a place: nothing is payload, and the wire bytes begin there."""
+        self.start = self.stop = self.raw = at
+        self.payload_seen = self.wire_seen = 0
+
     def consume(self, count: int) -> None:
         """Let the next `count` bytes of payload go."""
         self.start += count
