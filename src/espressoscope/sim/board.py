@@ -21,9 +21,9 @@ from espressoscope.sim.sockets import close_socket, reset_socket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
-    from concurrent.futures import Executor
 
     from espressoscope.sim.faults import Fault
+    from espressoscope.sim.loop import Workshop
 
 __all__ = ["Board", "Server"]
 
@@ -80,8 +80,8 @@ class Board:
         What it is.
     host, port, stream_port
         Where it listens; 0 means any free port.
-    renderers : Executor
-        Where live pictures are made.
+    workshop : Workshop
+        Where pictures are made.
 
     Attributes
     ----------
@@ -94,12 +94,12 @@ class Board:
     """
 
     def __init__(
-        self, options: DeviceOptions, host: str, port: int, stream_port: int, renderers: Executor
+        self, options: DeviceOptions, host: str, port: int, stream_port: int, workshop: Workshop
     ) -> None:
         self.options = options
         self.host = host
         self._wanted = (port, stream_port)
-        self.device = Device(options, renderers)
+        self.device = Device(options, workshop)
         self.wifi = {"ssid": "Blynk", "password": "12345678"}
         self.send_buffer = _LOAD_SEND_BUFFER if options.prerender else 5760
         self.servers: Sequence[Server] = ()

@@ -5,6 +5,7 @@ The synchronous face of the simulator; the camera itself lives on the loop threa
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import threading
@@ -190,7 +191,7 @@ class SimulatedCamera:
                 # The stream server listens one port above the control server (``config.server_port += 1`` in
                 # app_httpd.cpp): CameraWebServer and Tasmota tell their clients no other way.
                 port, stream_port = _free_pair(self._host)
-            board = Board(options, self._host, port, stream_port, loop.renderers)
+            board = Board(options, self._host, port, stream_port, loop.workshop)
             try:
                 await board.start()
             except OSError:
@@ -211,6 +212,18 @@ class SimulatedCamera:
                 release_loop()
                 with _numbers_lock:
                     _numbers_in_use.discard(self._options.number)
+
+    def prepare(self, timeout_s: float = 120.0) -> None:
+        """Wait until every picture of a pre-rendered camera's cycle is made; else nothing to wait for.
+
+        Raises
+        ------
+        TimeoutError
+            It took longer; the camera goes on making them.
+        """
+        board = self._started()
+        if self._loop is not None and self._options.prerender:
+            self._loop.run(asyncio.wait_for(board.device.prepared(), timeout_s), timeout_s + 5)
 
     def __enter__(self) -> Self:
         return self.start()

@@ -20,7 +20,7 @@ from espressoscope.sim.records import DEFAULT_KEEP_BYTES, DEFAULT_KEEP_FRAMES, F
 from espressoscope.sim.sensor import Sensor
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
+    from espressoscope.sim.loop import Workshop
 
 __all__ = ["Alarm", "Device", "DeviceOptions", "Shot", "mac_of"]
 
@@ -28,7 +28,6 @@ _REQUESTS_KEPT: Final = 1000
 _DWELL_S: Final = 0.01
 """Pause at each autofocus position. A board takes a frame at each; here nobody is to wait that long."""
 
-_warm_gate = threading.Lock()
 _NAMES: Final = {
     "matchboxscope": "Matchboxscope",
     "easytarget": "ESP32 camera server",
@@ -126,13 +125,15 @@ class Device:
         Clear while ``/capture`` holds the stream.
     """
 
-    def __init__(self, options: DeviceOptions, renderers: Executor) -> None:
+    def __init__(self, options: DeviceOptions, workshop: Workshop) -> None:
         self.options = options
         self.name = options.name if options.name is not None else _NAMES[options.firmware]
         self.mac = mac_of(options.seed, options.number)
-        self.sensor = Sensor(options.firmware, options.framesize, options.quality, seed=options.seed)
+        # Pre-rendered cameras share their scenes, and with them the work; others have their own.
+        scene = options.seed if options.prerender else options.seed + options.number
+        self.sensor = Sensor(options.firmware, options.framesize, options.quality, seed=scene)
         self.sensor.motor.dwell_s = _DWELL_S
-        self.pictures = PictureSource(self.sensor, options.number, options.seed, options.prerender)
+        self.pictures = PictureSource(self.sensor, options.number, scene, options.prerender)
         self.faults = ActiveFaults()
         self.random = random.Random(f"device {options.seed} {options.number}")
         self.sent = FrameLog(options.keep, options.keep_bytes)
@@ -142,7 +143,7 @@ class Device:
         self.requests: deque[str] = deque(maxlen=_REQUESTS_KEPT)
         self.reboots = 0
         self.stage_saved = False
-        self._renderers = renderers
+        self._workshop = workshop
         self._render_lock = threading.Lock()
         self._warm_for: object = None
         self._warming: asyncio.Task[None] | None = None
@@ -220,36 +221,37 @@ class Device:
         number = self._next_number
         self._next_number += 1
         stamp_us = self.uptime_us
-        if self.options.prerender and self._is_warm():
-            return Shot(number, self.pictures.render(number), stamp_us)
-        loop = asyncio.get_running_loop()
-        return Shot(number, await loop.run_in_executor(self._renderers, self._render, number), stamp_us)
-
-    def _is_warm(self) -> bool:
-        """Say whether the cycle for the present settings is complete; else see to it."""
-        key = self.sensor.picture_key()
-        if key == self._warm_for:
-            return True
-        if self._warming is None or self._warming.done():
-            self._warming = asyncio.get_running_loop().create_task(self._warm(key))
-        return False
-
-    async def _warm(self, key: object) -> None:
-        loop = asyncio.get_running_loop()
-        missing = 1
-        while missing:
-            missing = await loop.run_in_executor(self._renderers, self._warm_some)
-        self._warm_for = key
-
-    def _warm_some(self) -> int:
-        # One camera at a time, a few pictures each: cameras that share a cycle share the work.
-        with _warm_gate, self._render_lock:
-            return self.pictures.warm(4)
+        if self.options.prerender:
+            self.prepare()
+            jpeg = self.pictures.repeat(number)
+            if jpeg is not None:
+                return Shot(number, jpeg, stamp_us)
+        return Shot(number, await self._workshop.run(self._render, number), stamp_us)
 
     def prepare(self) -> None:
-        """Begin to make pictures beforehand, where that is wanted."""
-        if self.options.prerender:
-            self._is_warm()
+        """See to it that the cycle for the present settings gets made, where one is wanted."""
+        key = self.sensor.picture_key()
+        if self.options.prerender and key != self._warm_for and self._warming is None:
+            self._warming = asyncio.get_running_loop().create_task(self._warm(key))
+
+    async def prepared(self) -> None:
+        """Wait until the cycle is complete."""
+        self.prepare()
+        if self._warming is not None:
+            await asyncio.shield(self._warming)
+
+    async def _warm(self, key: object) -> None:
+        missing = 1
+        while missing:
+            # One camera at a time, a few pictures each: cameras that share a cycle share the work.
+            async with self._workshop.warming:
+                missing = await self._workshop.run(self._warm_some)
+        self._warm_for = key
+        self._warming = None
+
+    def _warm_some(self) -> int:
+        with self._render_lock:
+            return self.pictures.warm(4)
 
     def cool(self) -> None:
         """Stop making pictures beforehand."""

@@ -21,6 +21,32 @@ _RENDER_THREADS = 2
 _CALL_TIMEOUT_S = 30.0
 
 
+class Workshop:
+    """The threads in which pictures are made; belongs to one event loop.
+
+    Attributes
+    ----------
+    warming : asyncio.Lock
+        Held by who makes pictures beforehand, so that one thread is always left for the others.
+    """
+
+    def __init__(self) -> None:
+        self.warming = asyncio.Lock()
+        self._threads = ThreadPoolExecutor(_RENDER_THREADS, thread_name_prefix="espressoscope-sim-render")
+        # All threads now, not at the first picture: what a camera holds does not grow while it is used.
+        together = threading.Barrier(_RENDER_THREADS)
+        for _ in range(_RENDER_THREADS):
+            self._threads.submit(together.wait, 10)
+
+    async def run(self, function: Callable[..., _T], *arguments: object) -> _T:
+        """Run a plain function in one of the threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+    def end(self) -> None:
+        """Join the threads."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+
 class LoopThread:
     """An event loop in a daemon thread.
 
@@ -30,11 +56,7 @@ class LoopThread:
 
     def __init__(self) -> None:
         self.loop = asyncio.SelectorEventLoop()
-        self.renderers = ThreadPoolExecutor(_RENDER_THREADS, thread_name_prefix="espressoscope-sim-render")
-        # All threads now, not at the first picture: what a camera holds does not grow while it is used.
-        together = threading.Barrier(_RENDER_THREADS)
-        for _ in range(_RENDER_THREADS):
-            self.renderers.submit(together.wait, 10)
+        self.workshop = Workshop()
         self._thread = threading.Thread(target=self._run, name="espressoscope-sim", daemon=True)
         self._thread.start()
 
@@ -75,7 +97,7 @@ class LoopThread:
         """Stop the loop and join every thread."""
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
-        self.renderers.shutdown(wait=True, cancel_futures=True)
+        self.workshop.end()
 
 
 _lock = threading.Lock()

@@ -1,7 +1,4 @@
-"""Many simulated cameras at once, and the simulator as a program.
-
-`simulate` gives the cameras to Python, `serve` runs them until somebody ends them: the command line's half.
-"""
+"""Many simulated cameras at once, for Python and for ``espressoscope simulate``."""
 
 from __future__ import annotations
 
@@ -54,7 +51,8 @@ def simulate(
     name : str, optional
         What they call themselves; more than one get ``-1``, ``-2`` and so on behind it.
     prerender : bool, optional
-        As for `SimulatedCamera`; None does so from 8 cameras on.
+        As for `SimulatedCamera`; None does so from 8 cameras on. Where `fps` is given too, the cameras are
+        handed over when all pictures are made, a few seconds later, and cost little from then on.
 
     Yields
     ------
@@ -96,4 +94,7 @@ def simulate(
     with contextlib.ExitStack() as stack:
         for camera in cameras:
             stack.enter_context(camera)
+        if fps is not None:
+            for camera in cameras:
+                camera.prepare()
         yield cameras

@@ -109,6 +109,22 @@ class PictureSource:
         self._draw_strip(image, frame)
         return encode(image, sensor.quality)
 
+    def repeat(self, frame_number: int) -> bytes | None:
+        """Make the JPEG of this frame from a picture at hand; None when there is none.
+
+        That is the right one once the cycle is complete, and until then one of those made already.
+        """
+        frame = frame_number & 0xFFFF
+        if not (self._prerender and can_splice(self._sensor.width, self._sensor.height)):
+            return None
+        position = (frame + self._camera * _STAGGER) % CYCLE
+        # `warm` goes from the first picture to the last: the one at half the place is there sooner.
+        while self._key(position) not in _tops:
+            if not position:
+                return None
+            position //= 2
+        return number(self._top(position - self._camera * _STAGGER), self._camera, frame)
+
     def restart(self) -> None:
         """Begin too dark, as a camera does after a reboot; live pictures only."""
         self._exposure.restart()
