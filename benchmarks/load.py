@@ -1,16 +1,21 @@
 """A saturating camera in a process of its own: answers /status, sends frames as fast as they are taken.
 
 Layout C of Matchboxscope (boundary, then headers and JPEG, chunked), byte for byte as the firmware sends
-it. Run by the benchmarks; `python benchmarks/load.py --bytes 19000` prints the control and the stream port.
+it. Run by the benchmarks; `python benchmarks/load.py --bytes 19000` prints the control port, the stream
+port and the mean bytes of a frame on the wire.
 """
 
 from __future__ import annotations
 
 import argparse
-import random
 import socket
 import sys
 import threading
+
+import numpy as np
+from PIL import Image
+
+from espressoscope.sim.encode import encode
 
 BOUNDARY = b"\r\n--123456789000000000000987654321\r\n"
 HEAD = (
@@ -25,27 +30,23 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-def jpeg_like(size: int, width: int, height: int, number: int) -> bytes:
-    """Give bytes with a JPEG's markers and entropy-like content; not decodable, no stray marker inside."""
-    start = bytes.fromhex("ffd8ffe000104a46494600010101000000000000ffdb004300") + bytes(range(1, 65))
-    sof = b"\xff\xc0\x00\x11\x08" + height.to_bytes(2, "big") + width.to_bytes(2, "big") + b"\x03"
-    sof += bytes.fromhex("012100021101031101")
-    sos = bytes.fromhex("ffda000c03010002110311003f00")
-    body = random.Random(number).randbytes(size - len(start + sof + sos) - 2).replace(b"\xff", b"\xfe")
-    return start + sof + sos + body + b"\xff\xd9"
+def jpegs(size: int, width: int, height: int, count: int) -> list[bytes]:
+    """Give different pictures with a sensor's headers and tables, each of about `size` bytes."""
+    noise = np.random.default_rng(1)
+
+    def picture(grain: int, number: int) -> bytes:
+        small = noise.integers(0, 255, (height // grain + 1, width // grain + 1, 3), dtype=np.uint8)
+        large = np.asarray(Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC))
+        return encode(Image.fromarray(np.roll(large, 16 * number, axis=1)), 12)
+
+    grain = min(range(6, 120, 6), key=lambda grain: abs(len(picture(grain, 0)) - size))
+    return [picture(grain, number) for number in range(count)]
 
 
 def frame(jpeg: bytes) -> bytes:
     """Give one frame as the firmware sends it."""
     head = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg)
     return chunk(head) + chunk(jpeg) + chunk(BOUNDARY)
-
-
-def batches(size: int, width: int, height: int) -> list[bytes]:
-    """Give a few hundred KB of frames to send again and again, different ones."""
-    count = max(4, min(64, BATCH_BYTES // size))
-    frames = [frame(jpeg_like(size + 16 * n, width, height, n)) for n in range(count)]
-    return [b"".join(frames)]
 
 
 def serve_stream(listener: socket.socket, data: bytes) -> None:
@@ -89,13 +90,14 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=640)
     parser.add_argument("--height", type=int, default=480)
     asked = parser.parse_args()
-    (data,) = batches(asked.bytes, asked.width, asked.height)
+    count = max(4, BATCH_BYTES // asked.bytes)
+    frames = [frame(jpeg) for jpeg in jpegs(asked.bytes, asked.width, asked.height, count)]
     control = socket.create_server(("127.0.0.1", 0))
     stream = socket.create_server(("127.0.0.1", 0))
     stream_port = stream.getsockname()[1]
     threading.Thread(target=serve_status, args=(control, stream_port), daemon=True).start()
-    threading.Thread(target=serve_stream, args=(stream, data), daemon=True).start()
-    print(control.getsockname()[1], stream_port, flush=True)
+    threading.Thread(target=serve_stream, args=(stream, b"".join(frames)), daemon=True).start()
+    print(control.getsockname()[1], stream_port, sum(map(len, frames)) // count, flush=True)
     sys.stdin.read()
 
 

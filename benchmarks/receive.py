@@ -31,15 +31,15 @@ SIZES = {"VGA": (19_000, 640, 480), "UXGA": (133_000, 1600, 1200)}
 
 
 @contextlib.contextmanager
-def sender(size: str) -> Iterator[tuple[int, int]]:
-    """Run the load generator; gives control and stream port."""
+def sender(size: str) -> Iterator[tuple[int, int, int]]:
+    """Run the load generator; gives control port, stream port and the mean bytes of a frame."""
     nbytes, width, height = SIZES[size]
     command = [sys.executable, str(HERE / "load.py"), "--bytes", str(nbytes)]
     command += ["--width", str(width), "--height", str(height)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
-            control, stream = (process.stdout.readline() if process.stdout else "").split()
-            yield int(control), int(stream)
+            control, stream, nbytes = (process.stdout.readline() if process.stdout else "").split()
+            yield int(control), int(stream), int(nbytes)
         finally:
             process.kill()
 
@@ -74,18 +74,18 @@ def connected(port: int) -> socket.socket:
     return sock
 
 
-def floor(ports: tuple[int, int], seconds: float, nbytes: int) -> None:
+def floor(ports: tuple[int, int, int], seconds: float) -> None:
     """Receive 256 KB at a time and look at nothing; frames by bytes."""
     view = memoryview(bytearray(256 * 1024))
     clock = Clock(seconds)
     received = 0
     with connected(ports[1]) as sock:
-        while not clock.done(received // nbytes):
+        while not clock.done(received // ports[2]):
             for _ in range(16):
                 received += sock.recv_into(view)
 
 
-def parser_alone(ports: tuple[int, int], seconds: float, nbytes: int) -> None:
+def parser_alone(ports: tuple[int, int, int], seconds: float) -> None:
     """Receive into the parser's own buffer and count its parts."""
     from espressoscope.wire.events import Part
     from espressoscope.wire.parser import ResponseParser
@@ -100,7 +100,7 @@ def parser_alone(ports: tuple[int, int], seconds: float, nbytes: int) -> None:
                     frames += type(event) is Part
 
 
-def camera(ports: tuple[int, int], seconds: float, nbytes: int) -> None:
+def camera(ports: tuple[int, int, int], seconds: float) -> None:
     """Let the public Camera keep its latest slot full."""
     import espressoscope as es
 
@@ -111,7 +111,7 @@ def camera(ports: tuple[int, int], seconds: float, nbytes: int) -> None:
             time.sleep(0.05)
 
 
-def aiohttp_client(ports: tuple[int, int], seconds: float, nbytes: int) -> None:
+def aiohttp_client(ports: tuple[int, int, int], seconds: float) -> None:
     """Read with aiohttp's `iter_any`-like chunks, split by Content-Length."""
     import aiohttp
 
@@ -149,7 +149,7 @@ def aiohttp_client(ports: tuple[int, int], seconds: float, nbytes: int) -> None:
     asyncio.run(run())
 
 
-def tutorial(ports: tuple[int, int], seconds: float, nbytes: int) -> None:
+def tutorial(ports: tuple[int, int, int], seconds: float) -> None:
     """Run the loop everybody starts with."""
     import requests
 
@@ -169,7 +169,7 @@ def tutorial(ports: tuple[int, int], seconds: float, nbytes: int) -> None:
                 return
 
 
-ROWS: dict[str, Callable[[tuple[int, int], float, int], None]] = {
+ROWS: dict[str, Callable[[tuple[int, int, int], float], None]] = {
     "floor: bare recv_into": floor,
     "parser alone": parser_alone,
     "Camera to latest slot": camera,
@@ -178,7 +178,7 @@ ROWS: dict[str, Callable[[tuple[int, int], float, int], None]] = {
 }
 
 
-def measure(row: str, size: str, ports: tuple[int, int], seconds: float) -> float | None:
+def measure(row: str, size: str, ports: tuple[int, int, int], seconds: float) -> float | None:
     """Run one row in a process of its own; us of CPU per frame, None when its library is missing."""
     command = [sys.executable, __file__, "--row", row, "--size", size, "--seconds", str(seconds)]
     command += ["--ports", *map(str, ports)]
@@ -200,10 +200,10 @@ def main() -> None:
     arguments.add_argument("--rounds", type=int, default=7)
     arguments.add_argument("--row", help=argparse.SUPPRESS)
     arguments.add_argument("--size", help=argparse.SUPPRESS)
-    arguments.add_argument("--ports", type=int, nargs=2, help=argparse.SUPPRESS)
+    arguments.add_argument("--ports", type=int, nargs=3, help=argparse.SUPPRESS)
     asked = arguments.parse_args()
     if asked.row:
-        ROWS[asked.row](tuple(asked.ports), asked.seconds, SIZES[asked.size][0])
+        ROWS[asked.row](tuple(asked.ports), asked.seconds)
         return
     for size in SIZES:
         figures: dict[str, list[float]] = {row: [] for row in ROWS}
@@ -214,7 +214,7 @@ def main() -> None:
                     if value is not None:
                         figures[row].append(value)
         medians = {row: statistics.median(values) for row, values in figures.items() if values}
-        print(f"\n{size}, {SIZES[size][0]} bytes a frame, one saturated stream, {asked.rounds} rounds")
+        print(f"\n{size}, {ports[2]} bytes a frame, one saturated stream, {asked.rounds} rounds")
         print(f"{'':26}{'us/frame':>10}{'min':>9}{'max':>9}{'x floor':>9}{'x aiohttp':>11}{'x tutorial':>12}")
         for row, median in medians.items():
             against = [
