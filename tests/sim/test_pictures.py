@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from pictures_support import StillClock, decode, field, picture, roughness, shar
 from PIL import Image
 
 from espressoscope.sim import pictures as pictures_module
+from espressoscope.sim.cache import ByteCache
 from espressoscope.sim.pictures import CACHE_BYTES, CYCLE, PictureSource
 from espressoscope.sim.sensor import Sensor
 from espressoscope.sim.strip import read_strip
@@ -335,3 +337,27 @@ def test_live_pictures_need_no_warming() -> None:
 
 def test_prerendered_pictures_stay_within_their_memory() -> None:
     assert pictures_module._tops.bytes <= CACHE_BYTES
+
+
+def test_warming_beside_rendering_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def series(threads: int) -> list[bytes]:
+        monkeypatch.setattr(pictures_module, "_tops", ByteCache(CACHE_BYTES, lambda top: len(top.data)))
+        source = PictureSource(Sensor(framesize="QQVGA", clock=StillClock()), 2, 1, True)
+        with ThreadPoolExecutor(2) as pool:
+            warming = [pool.submit(source.warm, 60) for _ in range(threads)]
+            jpegs = [source.render(frame) for frame in range(60)]
+            for work in warming:
+                work.result(timeout=60)
+        return jpegs
+
+    assert series(2) == series(0)
+
+
+def test_more_than_the_memory_is_rendered_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = ByteCache(10_000, lambda top: len(top.data))
+    monkeypatch.setattr(pictures_module, "_tops", small)
+    source = PictureSource(Sensor(framesize="QQVGA", clock=StillClock()), 2, 1, True)
+    first = [source.render(frame) for frame in range(30)]
+    assert small.bytes <= 10_000
+    assert len(small) < 30
+    assert [source.render(frame) for frame in range(30)] == first

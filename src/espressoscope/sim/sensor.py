@@ -195,7 +195,10 @@ class Sensor:
 
     @property
     def lamp(self) -> float:
-        """Light of the lamp, 0 to 1, as the firmware's curve makes it of the setting."""
+        """Light of the lamp, 0 to 1, as the firmware's curve makes it of the setting.
+
+        ``autolamp`` makes no difference here: it only darkens the lamp while nobody takes pictures.
+        """
         if self.firmware == "camerawebserver":
             return min(255, max(0, self._values["led_intensity"])) / 255
         # setLamp() in main.ino: (2^(1 + 0.02 v) - 2) / 6 of full duty.
