@@ -106,6 +106,19 @@ class Wire:
         assert not more, f"unexpected {more!r}"
         return "fin"
 
+    def rest_until_silent(self, wait_s: float) -> bytes:
+        """Take everything until so long nothing comes, or the end."""
+        before = self.sock.gettimeout()
+        self.sock.settimeout(wait_s)
+        rest, self.seen = self.seen, b""
+        try:
+            while more := self.sock.recv(65536):
+                rest += more
+        except TimeoutError:
+            pass
+        self.sock.settimeout(before)
+        return rest
+
     def silent(self, wait_s: float) -> bool:
         return self.ending(wait_s) == "open"
 
