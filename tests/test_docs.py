@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
+import subprocess
+import sys
 from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -13,6 +16,7 @@ import pytest
 from documents import PAGES, SOURCES, Block, blocks, prose, rows
 from espressoscope.sim import FAULTS, simulate
 from espressoscope.tables.firmware import FAMILIES
+from espressoscope.tables.framesizes import SIZES
 from support import REPO
 
 if TYPE_CHECKING:
@@ -224,6 +228,100 @@ def test_links_within_the_repository_lead_somewhere(page: Path) -> None:
 def test_lines_are_wrapped(page: Path) -> None:
     lines = ((number, line) for number, line in prose(page) if not line.startswith("|") and "](" not in line)
     assert [number for number, line in lines if len(line) > 115] == []
+
+
+# --- the command line
+
+
+def commands() -> list[tuple[str, str]]:
+    """Give every command line of ours in the pages: where it stands, and its words."""
+    found = []
+    for block in blocks("console"):
+        for number, line in enumerate(block.text.splitlines(), block.line):
+            if line.startswith("$ espressoscope "):
+                found.append((f"{block.page.name}:{number}", line[2:].partition("#")[0].strip()))
+    for page in PAGES:
+        for where, text in paragraphs(page):
+            found += [(where, word) for word in _CODE.findall(text) if word.startswith("espressoscope ")]
+    return found
+
+
+def options() -> dict[str, set[str]]:
+    """Give the options of every command."""
+    import typer.main
+
+    from espressoscope.cli.app import app
+
+    group = typer.main.get_command(app)
+    found = group.commands.items()  # type: ignore[attr-defined]
+    return {
+        name: {opt for parameter in command.params for opt in parameter.opts} | {"--help", "-h"}
+        for name, command in found
+    }
+
+
+def test_command_lines_in_the_pages_have_commands_and_options_that_exist() -> None:
+    known = options()
+    wrong = []
+    lines = commands()
+    for where, line in lines:
+        name, *words = line.split()[1:]
+        if name in ("COMMAND", "--help", "--version"):
+            continue
+        there = known.get(name, set())
+        bad = [word for word in words if word.startswith("-") and word not in there]
+        if bad or not there:
+            wrong.append(f"{where}: {line} ({' '.join(bad) or name})")
+    assert wrong == []
+    assert len(lines) > 20
+
+
+def test_every_command_and_option_is_told() -> None:
+    page = DOCS / "command-line.md"
+    assert {row[0].strip("`").split()[0] for row in rows(page, "The command line")} == set(options())
+    for name, known in options().items():
+        text = "\n".join(p.read_text(encoding="utf-8") for p in (page, DOCS / "simulator.md"))
+        told = {word for word in known if len(word) > 2 and word not in text}
+        # Left to --help.
+        assert told <= {"--help", "--count", "--output", "--quality", "--name", "--no-window"}, name
+
+
+KEYS = {
+    row[0].strip("`"): _CODE.findall(row[2])
+    for row in rows(DOCS / "command-line.md", "For programs: `--json`")
+}
+
+
+@pytest.mark.parametrize("command", KEYS)
+def test_json_keys_are_those_the_page_tells(
+    command: str, cameras: list[SimulatedCamera], tmp_path: Path
+) -> None:
+    camera = cameras[0].url
+    words = {
+        "discover": ["--network", "127.0.0.1/32", "--port", str(urlsplit(camera).port)],
+        "status": [camera],
+        "set": [camera, "quality=12"],
+        "snap": [camera],
+        "stream": [camera, "--frames", "1"],
+        "simulate": ["--port", "0", "--seconds", "0"],
+        "demo": ["--cameras", "1", "--seconds", "0.5", "--no-window"],
+    }[command]
+    done = subprocess.run(
+        [sys.executable, "-m", "espressoscope", command, "--json", *words],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        cwd=tmp_path,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    if command == "status":
+        assert found["camera"]
+        assert found["framesize"] in SIZES
+    else:
+        assert sorted(found) == sorted(KEYS[command])
 
 
 # --- tables of the simulator page
