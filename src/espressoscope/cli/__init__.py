@@ -1,0 +1,42 @@
+"""The command line: thin. It parses, calls the public names, and says what came of it.
+
+Modules: `common` (options, errors to exit codes), `output` (JSON lines and text), `ending` (Ctrl-C), `naming`
+and `files` (pictures on disk), one module per command or two. Imports the public names and
+`espressoscope.sim` only.
+"""
+
+import sys
+from typing import NoReturn
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        Without the program's name; else this process's own.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        # A name the terminal's encoding cannot show costs a question mark, not the command.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    from espressoscope.cli.app import app
+    from espressoscope.cli.common import WRONG_USE
+    from espressoscope.cli.output import Output
+
+    try:
+        # Not standalone: it would print usage errors in its own manner and turn Ctrl-C into "Aborted".
+        code = app(args=arguments, prog_name="espressoscope", standalone_mode=False)
+    except KeyboardInterrupt:  # outside the commands' own handling of it
+        sys.exit(130)
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "espressoscope"
+        Output(as_json=True).error(error.format_message(), f"{command} --help tells how it is used")
+        sys.exit(WRONG_USE)
+    sys.exit(code if isinstance(code, int) else 0)

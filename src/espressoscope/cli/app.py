@@ -1,0 +1,52 @@
+"""The commands put together."""
+
+from typing import Annotated
+
+import typer
+
+from espressoscope.cli.control import set_settings, status
+from espressoscope.cli.demo import demo
+from espressoscope.cli.discover import discover
+from espressoscope.cli.simulate import simulate
+from espressoscope.cli.snap import snap
+from espressoscope.cli.stream import stream
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    add_completion=False,
+    invoke_without_command=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        import espressoscope
+
+        typer.echo(f"espressoscope {espressoscope.__version__}")
+        raise typer.Exit
+
+
+@app.callback(epilog="A first look, without any camera: espressoscope demo")
+def root(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Find ESP32 WiFi cameras, set them, take pictures and stream from them."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(2)
+
+
+app.command()(discover)
+app.command()(status)
+app.command(name="set")(set_settings)
+app.command()(snap)
+app.command()(stream)
+app.command()(simulate)
+app.command()(demo)

@@ -1,0 +1,217 @@
+"""What every command shares: its options, its errors turned into words and exit codes, its end.
+
+Exit codes: 0 done, 1 a camera or the network failed, 2 wrong use; 130 or 143 when a command that ends by
+itself was interrupted.
+"""
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import TracebackType
+from typing import Annotated, Any, Self, TypeVar
+
+import typer
+
+import espressoscope as es
+from espressoscope.cli.ending import Ending
+from espressoscope.cli.files import FileTrouble
+from espressoscope.cli.output import Output, ReaderGone, clean
+
+__all__ = [
+    "DONE",
+    "FAILED",
+    "WRONG_USE",
+    "CameraArgument",
+    "CommandRun",
+    "JsonOption",
+    "VerboseOption",
+    "WrongUse",
+    "camera_at",
+    "examples",
+]
+
+DONE, FAILED, WRONG_USE = 0, 1, 2
+
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="One JSON object a line on stdout; text for people goes to stderr.")
+]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Tell on stderr what happens on the network.")
+]
+CameraArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="CAMERA", help="Host, host:port or URL (http://user:password@host is understood)."
+    ),
+]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+_log = logging.getLogger("espressoscope.cli")
+
+
+class WrongUse(Exception):
+    """What was typed cannot be done; ends the command with exit code 2.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong.
+    hint : str, optional
+        What to type instead.
+    """
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+def examples(*commands: str) -> Callable[[_F], _F]:
+    """Show commands at the end of a command's help, each on its own line."""
+
+    def add(function: _F) -> _F:
+        # \b keeps the help's line breaks.
+        function.__doc__ = "\n\n    ".join([(function.__doc__ or "").rstrip(), "\b\n    Examples:"])
+        function.__doc__ += "".join(f"\n      {command}" for command in commands)
+        return function
+
+    return add
+
+
+def camera_at(address: str) -> es.Camera:
+    """Make a camera of what was typed; nothing happens on the network.
+
+    Raises
+    ------
+    WrongUse
+        It is no address.
+    """
+    try:
+        return es.Camera(address)
+    except es.CameraError as error:
+        raise WrongUse(
+            f"{error.camera}: {error.message}" if error.camera else error.message, error.hint
+        ) from error
+
+
+class CommandRun:
+    """One command from its first word to its exit code, as a context manager.
+
+    Errors become one message on stderr and an exit code; a traceback never leaves. Leaves by `typer.Exit`
+    unless all went well.
+
+    Parameters
+    ----------
+    as_json, verbose : bool
+        The options every command has.
+    until_stopped : bool
+        Ctrl-C is this command's ordinary end, with exit code 0.
+
+    Attributes
+    ----------
+    out : Output
+    ending : Ending
+    code : int
+        Exit code in the end; raise it with `fail`.
+    """
+
+    def __init__(self, as_json: bool, verbose: bool, *, until_stopped: bool = False) -> None:
+        self.out = Output(as_json, verbose)
+        self.ending = Ending()
+        self.code = DONE
+        self._verbose = verbose
+        self._until_stopped = until_stopped
+
+    def fail(self, error: BaseException) -> None:
+        """Report an error and remember its exit code; the command goes on."""
+        self.code = max(self.code, report(self.out, error))
+
+    def __enter__(self) -> Self:
+        if self._verbose:
+            _log_to_stderr()
+        self.ending.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.ending.__exit__()
+        try:
+            if error is not None:
+                self._end_by(error)
+            sys.stdout.flush()
+        except (ReaderGone, BrokenPipeError):
+            # The reader has had enough: done. What is still buffered must not fail at exit.
+            _silence(sys.stdout.fileno())
+        except OSError as trouble:
+            self.code = FAILED
+            self.out.error(
+                f"cannot write to standard output: {trouble.strerror}", "Is the disk it goes to full?"
+            )
+            _silence(sys.stdout.fileno())
+        if self.code != DONE or error is not None:
+            raise typer.Exit(self.code)
+
+    def _end_by(self, error: BaseException) -> None:
+        if isinstance(error, typer.Exit):
+            self.code = max(self.code, error.exit_code)
+        elif isinstance(error, KeyboardInterrupt):
+            if not self._until_stopped:
+                self.code = 128 + (self.ending.signal or signal.SIGINT)
+                self.out.warn("Stopped.")
+        elif isinstance(error, ReaderGone | BrokenPipeError):
+            raise error
+        elif isinstance(error, Exception):
+            self.fail(error)
+        else:
+            raise error
+
+
+def report(out: Output, error: BaseException) -> int:
+    """Say what happened and what to try; give the exit code that belongs to it."""
+    _log.debug("the error below came from here", exc_info=error)
+    if isinstance(error, es.CameraError):
+        where = f"{error.camera}: " if error.camera else ""
+        out.error(where + error.message, error.hint)
+        wrong = isinstance(error, es.SettingError) and not error.results  # checked before it was sent
+        return WRONG_USE if wrong else FAILED
+    if isinstance(error, WrongUse):
+        out.error(str(error), error.hint)
+        return WRONG_USE
+    if isinstance(error, FileTrouble):
+        out.error(str(error), error.hint)
+        return FAILED
+    if isinstance(error, MemoryError):
+        out.error("this machine has no memory left", "Close other programs, or use fewer cameras at once")
+        return FAILED
+    if isinstance(error, OSError):
+        out.error(f"the system refuses: {error.strerror or error}", "Run it again with --verbose for details")
+        return FAILED
+    out.error(
+        f"this is a mistake in Espressoscope, not yours ({type(error).__name__}: {clean(error, 200)})",
+        "Please report it, with what the same command prints with --verbose",
+    )
+    return FAILED
+
+
+def _silence(descriptor: int) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+class _CleanFormatter(logging.Formatter):
+    """Log lines hold what the network said; a traceback is ours and keeps its lines."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(clean(line) for line in super().format(record).splitlines())
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_CleanFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logger = logging.getLogger("espressoscope")
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)

@@ -1,0 +1,180 @@
+"""``espressoscope status`` and ``set``: what a camera's settings are, and changing them."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+import espressoscope as es
+from espressoscope.cli.common import (
+    FAILED,
+    CameraArgument,
+    CommandRun,
+    JsonOption,
+    VerboseOption,
+    WrongUse,
+    camera_at,
+    examples,
+)
+from espressoscope.cli.output import Output, clean, plain_table
+
+__all__ = ["parse_values", "result_table", "set_settings", "shown", "status"]
+
+_GROUPS = ("picture", "exposure", "light", "focus", "system")
+_OTHER = "what else it tells"
+
+
+@examples(
+    "espressoscope status 192.168.4.1",
+    "espressoscope status 192.168.4.1 --json | jq .framesize",
+)
+def status(camera: CameraArgument, as_json: JsonOption = False, verbose: VerboseOption = False) -> None:
+    """Show a camera's settings: what they are, what they may be, what they do.
+
+    JSON: one object, the camera's own status with every value in its type (flags true or false, picture
+    sizes by name), and the key camera with its name.
+    """
+    with CommandRun(as_json, verbose) as run, camera_at(camera) as cam:
+        values = dict(cam.status())
+        if as_json:
+            run.out.json(**{"camera": cam.info.name, **values})
+            return
+        _show_header(run.out, cam.info)
+        _show_settings(run.out, cam.settings, values)
+
+
+def _show_header(out: Output, info: es.CameraInfo) -> None:
+    text = Text()
+    text.append(clean(info.name), "bold")
+    text.append(f"  {clean(info.firmware)}\n")
+    text.append(f"control  {clean(info.url)}\nstream   {clean(info.stream_url or 'none')}")
+    if info.mac:
+        text.append(f"\nMAC      {clean(info.mac)}")
+    out.say(text)
+
+
+def _show_settings(out: Output, settings: Mapping[str, es.Setting], values: Mapping[str, Any]) -> None:
+    table = plain_table("SETTING", "VALUE", "MAY BE", "WHAT IT DOES")
+    for group in (*_GROUPS, *sorted({s.group for s in settings.values()} - set(_GROUPS))):
+        members = [setting for setting in settings.values() if setting.group == group]
+        if members:
+            table.add_section()
+            table.add_row(Text(group, "bold cyan"))
+        for setting in members:
+            table.add_row(setting.name, _value(setting), _range(setting), _doc(setting))
+    rest = {key: value for key, value in values.items() if key not in settings}
+    if rest:
+        table.add_section()
+        table.add_row(Text(_OTHER, "bold cyan"))
+        for key, value in rest.items():
+            table.add_row(Text(clean(key, 40), "dim"), Text(clean(shown(value), 60), "dim"))
+    out.say()
+    out.table(table)
+
+
+def _value(setting: es.Setting) -> Text:
+    if setting.value is None:
+        return Text("?" if setting.kind != "action" else "", "dim")
+    return Text(clean(shown(setting.value), 40), "bold")
+
+
+def _range(setting: es.Setting) -> str:
+    if setting.kind == "bool":
+        return "on, off"
+    if setting.kind == "int" and setting.minimum is not None:
+        steps = f" by {setting.step}" if setting.step and setting.step > 1 else ""
+        return f"{setting.minimum} to {setting.maximum}{steps} {setting.unit}".rstrip()
+    if setting.kind == "choice":
+        return f"{len(setting.choices)} names" if len(setting.choices) > 3 else ", ".join(setting.choices)
+    return ""
+
+
+def _doc(setting: es.Setting) -> Text:
+    text = Text(setting.doc)
+    if len(setting.choices) > 3:
+        text.append("\n" + ", ".join(setting.choices), "dim")
+    return text
+
+
+def shown(value: object) -> str:
+    """Write a setting's value as a person would type it."""
+    if value is None:
+        return "?"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value)
+
+
+@examples(
+    "espressoscope set 192.168.4.1 framesize=VGA quality=12",
+    "espressoscope set 192.168.4.1 lamp=50 aec=off aec_value=300",
+)
+def set_settings(
+    camera: CameraArgument,
+    values: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...", help="One or more settings.")],
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Set one or more settings, read them back, and report what the camera now has.
+
+    All are checked before the first is sent. espressoscope status shows what there is to set.
+
+    JSON: one object per setting, keys camera setting asked actual ok message. Exit code 1 when the camera
+    refused one or it did not take, 2 when one is unknown or out of range and nothing was sent.
+    """
+    with CommandRun(as_json, verbose) as run:
+        wanted = parse_values(values)
+        with camera_at(camera) as cam:
+            name = cam.info.name
+            results = cam.set(strict=False, **wanted)
+        for setting, result in results.items():
+            run.out.json(
+                camera=name,
+                setting=setting,
+                asked=result.asked,
+                actual=result.actual,
+                ok=result.ok,
+                message=result.message,
+            )
+        run.out.table(result_table(results))
+        missed = [setting for setting, result in results.items() if not result.ok]
+        if missed:
+            run.code = FAILED
+            run.out.error(
+                f"{name}: {', '.join(missed)} did not take",
+                "Another setting may rule it out (aec_value needs aec=off), or the sensor lacks it",
+            )
+
+
+def parse_values(texts: list[str]) -> dict[str, Any]:
+    """Read ``KEY=VALUE`` arguments; what a value means is the camera's to say.
+
+    Raises
+    ------
+    WrongUse
+        One is not of that form, or given twice.
+    """
+    values: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        key = key.strip()
+        if not equals or not key or not value.strip():
+            raise WrongUse(f"{clean(text, 60)!r} is no setting", "Write KEY=VALUE, for example quality=12")
+        if key in ("self", "strict"):  # parameters of Camera.set
+            raise WrongUse(f"there is no setting {key!r}", "espressoscope status CAMERA shows what there is")
+        if key in values:
+            raise WrongUse(f"{clean(key, 40)} is given twice", "Give each setting once")
+        values[key] = value
+    return values
+
+
+def result_table(results: Mapping[str, es.SetResult]) -> Table:
+    """Show what became of settings."""
+    table = plain_table("SETTING", "ASKED", "CAMERA SAYS", "")
+    for name, result in results.items():
+        told = "does not tell" if result.actual is None and result.ok else shown(result.actual)
+        mark = Text("ok", "green") if result.ok else Text(clean(result.message, 200) or "did not take", "red")
+        table.add_row(clean(name), clean(shown(result.asked), 40), clean(told, 40), mark)
+    return table

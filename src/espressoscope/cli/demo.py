@@ -1,0 +1,257 @@
+"""``espressoscope demo``: the whole first hour in ten seconds, without hardware."""
+
+import contextlib
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+import espressoscope as es
+from espressoscope.cli.common import FAILED, CommandRun, JsonOption, VerboseOption, examples
+from espressoscope.cli.contact_sheet import Tile, contact_sheet
+from espressoscope.cli.discover import camera_table, say_why_none
+from espressoscope.cli.files import put_picture
+from espressoscope.cli.naming import file_stem, unique_labels
+from espressoscope.cli.output import clean, plain_table
+from espressoscope.cli.pictures import output_folder
+from espressoscope.cli.simulator import MOST_CAMERAS, SimulatorProcess
+from espressoscope.cli.watcher import Watcher
+
+__all__ = ["FOLDER", "demo"]
+
+FOLDER = Path("espressoscope-demo")
+SHEET = "contact-sheet.png"
+
+_MIX = "matchboxscope,easytarget,camerawebserver"
+_CAMERAS = 4
+_REDRAW_S = 0.25
+_OPEN_S = 20.0
+"""Longest wait until every camera is open and has been set."""
+_OVERHEAD_S = 120.0
+
+
+@examples(
+    "espressoscope demo",
+    "espressoscope demo --cameras 12 --seconds 30",
+    "espressoscope demo --real",
+)
+def demo(
+    cameras: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=MOST_CAMERAS,
+            help="How many; 4 simulated ones if not said, all real ones.",
+        ),
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(metavar="S", min=0.5, max=86400, help="How long to stream.")
+    ] = 10.0,
+    no_window: Annotated[
+        bool, typer.Option("--no-window", help="Stay in the terminal; for machines without a screen.")
+    ] = False,
+    real: Annotated[
+        bool, typer.Option("--real", help="Look for cameras on the network instead of simulating some.")
+    ] = False,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Watch cameras being found, set and streamed from; needs no hardware.
+
+    Starts simulated cameras as a program of their own, finds them over the network like real ones, changes a
+    setting of each and reads it back, streams from all at once, and leaves a contact sheet and a JPEG from
+    every camera in espressoscope-demo/. With --real the setting is put back afterwards.
+
+    JSON keys: camera url firmware state frames fps kb_per_s width height reconnects damaged path
+    contact_sheet ok, one object a camera at the end. Exit code 1 when a camera was not found, not set or did
+    not stream.
+    """
+    with CommandRun(as_json, verbose, until_stopped=True) as run, contextlib.ExitStack() as stack:
+        folder = output_folder(FOLDER)
+        _Demo(run, folder, seconds, stack).run(cameras, real)
+
+
+class _Demo:
+    """One run of the demo, step by step."""
+
+    def __init__(self, run: CommandRun, folder: Path, seconds: float, stack: contextlib.ExitStack) -> None:
+        self._run = run
+        self._out = run.out
+        self._folder = folder
+        self._seconds = seconds
+        self._stack = stack
+        self._watchers: list[Watcher] = []
+
+    def run(self, cameras: int | None, real: bool) -> None:
+        infos = self._find_real(cameras) if real else self._find_simulated(cameras or _CAMERAS)
+        if not infos:
+            return
+        self._open(infos, restore=real)
+        try:
+            self._show_settings()
+            self._watch()
+        except KeyboardInterrupt:
+            self._out.say("Stopped early", "yellow")
+        self._stop()
+        self._leave_pictures()
+        self._judge(real)
+
+    # --- finding
+
+    def _step(self, number: int, text: str) -> None:
+        self._out.say()
+        heading = Text(f"{number}. ", "bold cyan")
+        heading.append(text, "bold")
+        self._out.say(heading)
+
+    def _find_simulated(self, count: int) -> list[es.CameraInfo]:
+        self._step(1, f"Starting {count} simulated camera{'s' if count > 1 else ''}, a program of their own")
+        limit_s = self._seconds + _OVERHEAD_S
+        options = ["--firmware", _MIX, "--name", "Microscope"]
+        simulator = self._stack.enter_context(SimulatorProcess(count, options, limit_s))
+        self._step(2, "Looking for cameras on 127.0.0.1, asking each port as on any network")
+        expected = [str(camera["url"]) for camera in simulator.cameras]
+        found = {info.url: info for info in es.discover(networks=["127.0.0.1/32"], ports=simulator.ports)}
+        ours = [found[url] for url in expected if url in found]
+        self._out.table(camera_table(ours))
+        others = len(found) - len(ours)
+        if others:
+            self._out.say(f"({others} more on this computer, not of this demo)", "dim")
+        if len(ours) < count:
+            self._run.code = FAILED
+            self._out.error(
+                f"only {len(ours)} of {count} simulated cameras were found",
+                "Run it again with --verbose to see why",
+            )
+        return ours
+
+    def _find_real(self, most: int | None) -> list[es.CameraInfo]:
+        self._step(1, "Looking for cameras on the network")
+        infos = list(es.discover())
+        if not infos:
+            self._run.code = FAILED
+            say_why_none(self._out, narrowed=False)
+            return []
+        infos = infos[: most or MOST_CAMERAS]
+        self._out.table(camera_table(infos))
+        return infos
+
+    # --- setting and streaming
+
+    def _open(self, infos: list[es.CameraInfo], *, restore: bool) -> None:
+        labels = unique_labels([(i.name, i.mac, i.url.removeprefix("http://")) for i in infos])
+        self._watchers = [
+            Watcher(info, label, restore=restore) for info, label in zip(infos, labels, strict=True)
+        ]
+        self._stack.callback(self._stop)
+        for watcher in self._watchers:
+            watcher.start()
+
+    def _show_settings(self) -> None:
+        self._step(len("12") + 1, "Changing a setting of each, and asking the camera what it now has")
+        deadline = time.monotonic() + _OPEN_S
+        for watcher in self._watchers:
+            watcher.wait_until_set(max(0.0, deadline - time.monotonic()))
+        table = plain_table(
+            "CAMERA", "SETTING", ("BEFORE", "right"), ("ASKED", "right"), ("CAMERA SAYS", "right"), ""
+        )
+        for watcher in self._watchers:
+            table.add_row(clean(watcher.label), *watcher.setting_cells())
+        self._out.table(table)
+
+    def _watch(self) -> None:
+        self._step(
+            4, f"Streaming from {'all at once' if len(self._watchers) > 1 else 'it'} for {self._seconds:g} s"
+        )
+        end = time.monotonic() + self._seconds
+        if not self._out.live:
+            self._run.ending.wait(self._seconds)
+            return
+        with Live(
+            self._table(),
+            console=self._out.console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        ) as live:
+            while not self._run.ending.asked and (left := end - time.monotonic()) > 0:
+                self._run.ending.wait(min(_REDRAW_S, left))
+                live.update(self._table(max(0.0, end - time.monotonic())), refresh=True)
+
+    def _table(self, left_s: float | None = None) -> Table:
+        table = plain_table(
+            "NAME",
+            "STATE",
+            ("FPS", "right"),
+            ("KB/S", "right"),
+            ("SIZE", "right"),
+            ("AGE", "right"),
+            ("FRAMES", "right"),
+        )
+        for watcher in self._watchers:
+            table.add_row(clean(watcher.label, 32), *watcher.cells())
+        if left_s is not None:
+            table.caption = Text(f"{left_s:.0f} s left, Ctrl-C ends", "dim")
+            table.caption_justify = "left"
+        return table
+
+    def _stop(self) -> None:
+        for watcher in self._watchers:
+            watcher.stop()
+        for watcher in self._watchers:
+            watcher.join()
+
+    # --- what is left of it
+
+    def _leave_pictures(self) -> None:
+        self._out.table(self._table())
+        sheet = None
+        with_frames = [watcher for watcher in self._watchers if watcher.frame is not None]
+        for watcher in with_frames:
+            assert watcher.frame is not None
+            watcher.path = self._folder / f"{file_stem(watcher.label)}.jpg"
+            put_picture(watcher.path, watcher.frame.jpeg, replace=True)
+        if with_frames:
+            tiles = [
+                Tile(clean(w.label, 64), f"{w.info.firmware}   {w.rates()}", w.frame) for w in self._watchers
+            ]
+            title = f"{len(with_frames)} cameras, {time.strftime('%Y-%m-%d %H:%M:%S')}, {es.__version__}"
+            sheet = self._folder / SHEET
+            put_picture(sheet, contact_sheet(tiles, title), replace=True)
+            self._step(5, f"Left in {self._folder}: {SHEET} and {len(with_frames)} JPEGs")
+        for watcher in self._watchers:
+            self._out.json(**watcher.keys(), contact_sheet=None if sheet is None else str(sheet))
+
+    def _judge(self, real: bool) -> None:
+        failed = [watcher for watcher in self._watchers if not watcher.ok]
+        if failed and not self._run.ending.asked:
+            self._run.code = FAILED
+            for watcher in failed:
+                self._out.error(f"{watcher.label}: {watcher.trouble()}", watcher.hint())
+        if self._run.code == 0:
+            self._out.say()
+            self._out.say("Try next", "bold cyan")
+            address = self._watchers[0].info.url.removeprefix("http://") if real else "127.0.0.1:8080"
+            for command, what in _next(address, real):
+                line = Text(f"  {command:<44}")
+                line.append(what, "dim")
+                self._out.say(line)
+
+
+def _next(address: str, real: bool) -> list[tuple[str, str]]:
+    simulated = [("espressoscope simulate -n 4 &", "cameras to try the rest on")]
+    return [
+        *([] if real else simulated),
+        ("espressoscope discover", "which cameras are there"),
+        (f"espressoscope status {address}", "its settings, and what they do"),
+        (f"espressoscope set {address} quality=10", "change one"),
+        (f"espressoscope snap {address}", "one picture"),
+        (f"espressoscope stream {address} -o frames", "all of them"),
+        *([] if real else [("espressoscope demo --real", "the same with real cameras")]),
+    ]
