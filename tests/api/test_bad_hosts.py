@@ -154,6 +154,31 @@ def test_an_endless_answer(endless: bytes) -> None:
     assert len(error.sample) <= 64
 
 
+def test_settings_that_are_refused_or_do_not_take_are_reported() -> None:
+    status = reply(b'{"framesize":8,"quality":12,"lamp":0,"cam_name":"stubborn","isStack":"0"}')
+    accept, refuse = (
+        reply(b""),
+        reply(b"Server has encountered an unexpected error", "500 Internal Server Error"),
+    )
+
+    def serve(connection: socket.socket, request: bytes) -> None:
+        answer = refuse if b"var=lamp" in request else accept if b"/control" in request else status
+        answer(connection, request)
+
+    with server(serve) as url, es.Camera(url) as cam:
+        results = cam.set(quality=20, lamp=50, framesize="VGA", strict=False)
+        assert {name: result.ok for name, result in results.items()} == {
+            "quality": False,
+            "lamp": False,
+            "framesize": True,
+        }
+        assert results["quality"].actual == 12
+        assert "500" in results["lamp"].message
+        with pytest.raises(es.SettingError, match="the camera has 12") as caught:
+            cam.set(quality=20)
+        assert caught.value.results["quality"].asked == 20
+
+
 def test_a_password_is_wanted_used_and_never_shown() -> None:
     wanted = base64.b64encode(b"me:geheim").decode()
     status = reply(b'{"framesize":8,"quality":12,"cam_name":"locked","sd_card":0,"isStack":"0"}')

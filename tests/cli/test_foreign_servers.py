@@ -28,7 +28,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def running(command: Sequence[str], log: Path, port: int, *, ask: bool) -> Iterator[None]:
-    """Run a server until the block ends; it is ready when it listens (asked for a connection only if it may be)."""
+    """Run a server until the block ends; ready when it listens (knocked at only if it may be)."""
     program = command[0]
     if shutil.which(program) is None:
         pytest.skip(f"{program} is not installed")

@@ -137,8 +137,8 @@ class CameraDevice:
         root = self.family.status_root
         if root is None:
             return raw
-        inner = raw.get(root)
-        return inner if isinstance(inner, dict) else {}
+        prefix = f"{root}."
+        return {key.removeprefix(prefix): value for key, value in raw.items() if key.startswith(prefix)}
 
     async def set(
         self,
