@@ -1,28 +1,31 @@
 """Everything that can go wrong with a simulated camera on purpose.
 
-Use as a context manager, ``with camera.fault("stall"):``, or on the command line, ``--fault
-stall:after=5,seconds=10``. Every fault takes ``after`` (seconds until it begins, 0) and ``seconds`` (how
-long it lasts; without it until the ``with`` block, or the camera, ends). Those of single frames take
+Use as a context manager, ``with camera.fault("stall"):``, or on the command line,
+``--fault stall:after=5,seconds=10``. Every fault takes ``after`` (seconds until it begins, 0) and ``seconds``
+(how long it lasts; without it until the ``with`` block, or the camera, ends). Those of single frames take
 ``every`` (1 = each frame, 5 = each fifth).
 
-=============
-================================================================================================== fault
-what the camera does =============
-================================================================================================== slow
-drips the stream: `size` bytes every `pause` seconds stall          stops sending in the middle of a frame;
-the socket stays open cut            closes the stream within every n-th frame, `part` of its bytes sent
-wrong-length   part headers tell a Content-Length that is `delta` off no-length      part headers without
-Content-Length junk           `size` bytes that belong to nothing between two frames stale-bytes    `size`
-stale bytes and a second end marker behind the picture, as one in ten real OV2640 pictures two-jpegs      a
-part holds two pictures (esp32-camera#857) corrupt        damaged picture: `kind` scan (markers whole, data
-not), no-eoi (end missing) or no-soi (start missing) reboot         power fails: no FIN, no RST, nothing
-answers; boots after `seconds`, settings back to those saved vanish         drops off the network: no FIN,
-no RST, connects are not answered refuse         listens no more: connects are refused; open connections go
-on silent-second  another viewer holds the stream: connects succeed, not a byte comes bad-json
-`/status` is not JSON: `kind` trailing-comma, truncated, unescaped, html, empty or unsigned stale-capture
-`/capture` gives pictures up to `depth` captures old frozen         the same picture again and again
-size-change    the picture size changes to `to` and back, every n-th frame =============
-==================================================================================================
+=============  ===========================================================================================
+fault          what the camera does
+=============  ===========================================================================================
+slow           drips the stream: `size` bytes every `pause` seconds
+stall          stops sending in the middle of a frame; the socket stays open
+cut            closes the stream within every n-th frame, `part` of its bytes sent
+wrong-length   part headers tell a Content-Length that is `delta` off
+no-length      part headers without Content-Length
+junk           `size` bytes that belong to nothing between two frames
+stale-bytes    `size` stale bytes and a second end marker behind the picture, as one in ten real pictures
+two-jpegs      a part holds two pictures (esp32-camera#857)
+corrupt        damaged picture: `kind` scan (markers whole), no-eoi (no end marker), no-soi (no start marker)
+reboot         power fails: no FIN, no RST, nothing answers; boots after `seconds` with the settings saved
+vanish         drops off the network: no FIN, no RST, connects are not answered
+refuse         listens no more: connects are refused; open connections go on
+silent-second  another viewer holds the stream: connects succeed, not a byte comes
+bad-json       `/status` is no JSON: `kind` trailing-comma, truncated, unescaped, html, empty or unsigned
+stale-capture  `/capture` gives pictures up to `depth` captures old
+frozen         the same picture again and again
+size-change    the picture size changes to `to` and back, every n-th frame
+=============  ===========================================================================================
 """
 
 from __future__ import annotations
