@@ -270,6 +270,14 @@ def test_snapshots_as_a_stream(simulated: SimulatedCamera) -> None:
     assert not any(line.startswith("GET / ") for line in simulated.requests)
 
 
+def test_slow_snapshots_are_no_stall(simulated: SimulatedCamera) -> None:
+    with es.Camera(simulated.url) as cam, cam.stream(source="snapshots", interval=7, timeout=5) as stream:
+        assert next(stream).sequence == 0
+        assert next(stream).sequence == 1
+        assert cam.stats.reconnects == 0
+        assert cam.stats.state == "live"
+
+
 def test_numbering_is_learned_from_frames_at_hand() -> None:
     # Matchboxscope built with a newer core: N6 numbers under an N5 family.
     with (

@@ -319,8 +319,8 @@ class Camera:
         buffer : int
             Most frames that wait for you; then the oldest are dropped, visible as gaps in `Frame.sequence`.
         timeout : float
-            Seconds without a frame after which CameraTimeout or ConnectError is raised. Shorter breaks are
-            mended silently and counted in `stats`.
+            Seconds without a frame, on top of `interval` with snapshots, after which CameraTimeout or
+            ConnectError is raised. Shorter breaks are mended silently and counted in `stats`.
         damaged : bool
             Also give truncated and corrupt frames.
         interval : float
@@ -355,6 +355,8 @@ class Camera:
                 runtime.post(leave())
 
         self._run(runtime, begin())
+        if source == "snapshots":
+            timeout += interval
         return FrameStream(session, subscription, timeout, end)
 
     def latest(self, timeout: float = 5.0, after: int | None = None) -> Frame:

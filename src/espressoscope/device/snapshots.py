@@ -101,6 +101,8 @@ class SnapshotPoller:
         From the start of one capture to the start of the next; a slower camera sets its own pace.
     """
 
+    paces_itself = True
+
     def __init__(self, port: ControlPort, path: str, sink: StreamSink, interval_s: float) -> None:
         self.closed: asyncio.Future[CameraError | None] = asyncio.get_running_loop().create_future()
         self.last_byte_ns = time.perf_counter_ns()

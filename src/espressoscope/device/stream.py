@@ -50,8 +50,11 @@ class Source(Protocol):
         `time.perf_counter_ns` of the last byte received; of the opening before the first.
     received : int
         Bytes received.
+    paces_itself : bool
+        Its pauses are its own and bounded by its own timeouts: silence says nothing about the camera.
     """
 
+    paces_itself: bool
     closed: asyncio.Future[CameraError | None]
     last_byte_ns: int
     received: int
@@ -65,6 +68,8 @@ class Source(Protocol):
 
 class StreamConnection(asyncio.BufferedProtocol):
     """One open stream, a `Source`. Made by `open_stream`."""
+
+    paces_itself = False
 
     def __init__(self, request: bytes, sink: StreamSink, address: Address, camera: str) -> None:
         self.closed: asyncio.Future[CameraError | None] = asyncio.get_running_loop().create_future()

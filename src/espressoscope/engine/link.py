@@ -7,6 +7,7 @@ States and what moves them::
     CONNECTING     LIVE          the first frame of this connection
     CONNECTING     BUSY          connected, 8 s without a byte, and the control port answers
     CONNECTING     STALLED       connected, 6 s without a byte, and nothing answers; or bytes came, then none
+    CONNECTING     SLOW          bytes come, but no whole frame for 3 s
     CONNECTING     BACKING_OFF   no connection, or it ended
     BUSY           LIVE          the other viewer has left and frames come
     BUSY           BACKING_OFF   the control port has fallen silent, or the connection ended
@@ -189,7 +190,12 @@ class Link:
                 await self._pause(failures, stolen=self._newcomer_steals and delivered and error is None)
         except Exception:
             _log.exception("%s: the link has ended by a mistake of ours", self.camera)
-            raise
+            self.last_error = CameraError(
+                "its link has ended by a mistake of this program",
+                camera=self.camera,
+                hint="Close the camera and open it again; the log tells more, please report it",
+            )
+            self.state = LinkState.STOPPED
         finally:
             self._drop_sink()
 
@@ -218,6 +224,8 @@ class Link:
             await asyncio.wait([source.closed], timeout=_TICK_S)
             if source.closed.done():
                 return source.closed.result()
+            if source.paces_itself:
+                continue
             now_ns = time.perf_counter_ns()
             silent_s = (now_ns - source.last_byte_ns) / 1e9
             if silent_s > _POKE_AFTER_S:
@@ -240,7 +248,7 @@ class Link:
                 self.state = LinkState.STALLED
                 _log.info("%s: no byte for %.0f s, reconnecting", self.camera, silent_s)
                 return None
-            elif self.state is LinkState.LIVE and (now_ns - sink.last_frame_ns) / 1e9 > SLOW_AFTER_S:
+            elif self.state is not LinkState.SLOW and (now_ns - sink.last_frame_ns) / 1e9 > SLOW_AFTER_S:
                 self.state = LinkState.SLOW
 
     async def _pause(self, failures: int, *, stolen: bool) -> None:
