@@ -188,7 +188,7 @@ class Link:
                 delivered = self.meter.frames > frames_before
                 failures = 0 if delivered else failures + 1
                 await self._pause(failures, stolen=self._newcomer_steals and delivered and error is None)
-        except Exception:
+        except Exception:  # noqa: BLE001 - a task boundary: logged, and a state
             _log.exception("%s: the link has ended by a mistake of ours", self.camera)
             self.last_error = CameraError(
                 "its link has ended by a mistake of this program",
