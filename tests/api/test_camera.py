@@ -366,6 +366,7 @@ def test_a_stalled_stream_raises_and_recovers(simulated: SimulatedCamera) -> Non
                 deque(islice(stream, 100), maxlen=0)
             # 6 s without a byte until it counts as stalled, then it reconnects.
             wait_until(lambda: cam.stats.reconnects >= 1, 15, what="a reconnect")
+            assert cam.stats.damaged >= 1, "the frame that the stall broke off is counted"
         frames = cam.stats.frames
         wait_until(lambda: cam.stats.frames > frames + 3 and cam.stats.state == "live", 15, what="frames")
 

@@ -136,6 +136,10 @@ class SnapshotPoller:
     def poke(self) -> None:
         """Nothing waits in the kernel here."""
 
+    def give_up(self) -> None:
+        """End at once: a capture that broke off has not come here."""
+        self.abort()
+
     def abort(self) -> None:
         """End at once."""
         self._task.cancel()

@@ -62,6 +62,9 @@ class Source(Protocol):
     def poke(self) -> None:
         """Make bytes that wait in the kernel show, if there are any: told apart, slow is not stalled."""
 
+    def give_up(self) -> None:
+        """End at once because nothing comes any more, delivering the picture that broke off."""
+
     def abort(self) -> None:
         """End at once; calling it again does nothing."""
 
@@ -155,6 +158,10 @@ class StreamConnection(asyncio.BufferedProtocol):
     def poke(self) -> None:
         """Let any waiting byte wake the socket."""
         self._set_lowat(1)
+
+    def give_up(self) -> None:
+        """Deliver what is there of the picture that broke off, and end."""
+        self._finish()
 
     def abort(self) -> None:
         """End at once; twice does nothing."""

@@ -247,6 +247,7 @@ class Link:
             elif silent_s > STALL_S:
                 self.state = LinkState.STALLED
                 _log.info("%s: no byte for %.0f s, reconnecting", self.camera, silent_s)
+                source.give_up()
                 return None
             elif self.state is not LinkState.SLOW and (now_ns - sink.last_frame_ns) / 1e9 > SLOW_AFTER_S:
                 self.state = LinkState.SLOW
