@@ -220,7 +220,7 @@ def random_cuts(size: int, rng: random.Random) -> list[int]:
     return sorted(rng.randrange(size + 1) for _ in range(rng.choice((1, 3, 10, 60, 400))))
 
 
-def every_split(data: bytes, *, seed: int = 1, random_splits: int = 12) -> Iterable[list[int]]:
+def every_split(data: bytes, *, seed: int = 1, random_splits: int = 12) -> Iterable[Sequence[int]]:
     """Whole, byte by byte, in equal pieces, in random pieces."""
     yield []
     yield list(range(1, len(data)))
