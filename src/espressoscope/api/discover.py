@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import threading
 import weakref
+from collections import deque
 from typing import TYPE_CHECKING
 
 from espressoscope.api.runtime import Runtime, acquire_runtime
@@ -95,21 +97,36 @@ class _Feed:
     """Between the search, on the loop, and the iterator, on its user's thread; refers to neither."""
 
     def __init__(self) -> None:
-        self.cameras: asyncio.Queue[CameraInfo | None] = asyncio.Queue(_WAITING_CAMERAS)
         self.problem: DiscoveryError | None = None
         self.progress: SearchProgress | None = None
+        self._cameras: deque[CameraInfo] = deque()
+        self._over = False
+        self._changed = threading.Condition()
+        self._room: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
-    def note(self, progress: SearchProgress) -> None:
-        self.progress = progress
+    # --- on the loop
 
-    async def fill(self, places: Places, timeout_s: float) -> None:
-        """Search to the end; the task."""
+    async def begin(self, places: Places, timeout_s: float) -> asyncio.Task[None]:
+        """Start the search."""
+        self._loop = asyncio.get_running_loop()
+        self._room = asyncio.Event()
+        return self._loop.create_task(
+            self._fill(places, timeout_s, self._room), name="espressoscope-discover"
+        )
+
+    async def _fill(self, places: Places, timeout_s: float, room: asyncio.Event) -> None:
         try:
             async with contextlib.aclosing(
-                search(places, timeout_s=timeout_s, on_progress=self.note)
+                search(places, timeout_s=timeout_s, on_progress=self._note)
             ) as found:
                 async for info in found:
-                    await self.cameras.put(info)
+                    while len(self._cameras) >= _WAITING_CAMERAS:
+                        room.clear()
+                        await room.wait()
+                    with self._changed:
+                        self._cameras.append(info)
+                        self._changed.notify()
         except DiscoveryError as error:
             self.problem = error
         except Exception as error:  # noqa: BLE001 (the task ends here; the iterator says why)
@@ -118,18 +135,27 @@ class _Feed:
                 f"the search failed ({type(error).__name__}: {error})",
                 hint="This is a mistake of Espressoscope: please report it with the log",
             )
-        await self.cameras.put(None)
+        with self._changed:
+            self._over = True
+            self._changed.notify()
 
-    async def begin(self, places: Places, timeout_s: float) -> asyncio.Task[None]:
-        return asyncio.create_task(self.fill(places, timeout_s), name="espressoscope-discover")
+    def _note(self, progress: SearchProgress) -> None:
+        self.progress = progress
 
-    async def take(self) -> tuple[CameraInfo | None, bool]:
-        """Wait a moment for a camera; gives it, and whether the search is over."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_SLICE_S):
-                info = await self.cameras.get()
-                return info, info is None
-        return None, False
+    # --- on the user's thread
+
+    def take(self) -> tuple[CameraInfo | None, bool]:
+        """Wait a moment for a camera; give it, and whether the search is over."""
+        with self._changed:
+            if not self._cameras and not self._over:
+                self._changed.wait(_SLICE_S)
+            if not self._cameras:
+                return None, self._over
+            info = self._cameras.popleft()
+        if self._loop is not None and self._room is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and with it the search
+                self._loop.call_soon_threadsafe(self._room.set)
+        return info, False
 
 
 class Discovery:
@@ -173,7 +199,10 @@ class Discovery:
         """
         try:
             while self._running is not None:
-                info, over = self._running[0].call(self._feed.take(), pending=set())
+                problem = self._running[0].problem()
+                if problem is not None:
+                    raise RuntimeError(problem)
+                info, over = self._feed.take()
                 self._tell()
                 if info is not None:
                     self._found.append(info)

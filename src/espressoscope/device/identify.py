@@ -34,7 +34,7 @@ __all__ = [
     "wants_password",
 ]
 
-_SMALL_REPLY = Limits(max_body=64 * 1024)
+_SMALL_REPLY = Limits(max_body=64 * 1024, buffer=32 * 1024)
 _MAC = re.compile(
     rb"MAC(?:\s*address)?\s*:?\s*(?:<[^>]{0,40}>\s*)*((?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2})", re.I
 )

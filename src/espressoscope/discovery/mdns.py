@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import socket
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ SERVICES: Final = {
 }
 """Service type to the port to ask; None means the announced one (the others are update and API ports)."""
 
+_GROUP: Final = "224.0.0.251"
 MOST_ANNOUNCED: Final = 1024
 _LOOKUP_MS: Final = 1500
 
@@ -82,12 +84,13 @@ async def listen(
     from zeroconf import Error, IPVersion
     from zeroconf.asyncio import AsyncServiceBrowser, AsyncZeroconf
 
-    on = list(interfaces)
-    networks = _believable(on, links)
-    lookups = _Lookups(networks, heard)
+    on = _joinable(interfaces)
+    lookups = _Lookups(_believable(on, links), heard)
     try:
         daemon = AsyncZeroconf(interfaces=on, ip_version=IPVersion.V4Only)
         try:
+            # A browser cancelled before the start is over takes that with it, and the sockets stay open.
+            await asyncio.shield(asyncio.ensure_future(daemon.zeroconf.async_wait_for_start()))
             browser = AsyncServiceBrowser(daemon.zeroconf, list(SERVICES), handlers=[lookups.changed])
             try:
                 await until.wait()
@@ -98,6 +101,24 @@ async def listen(
             await daemon.async_close()
     except Error as error:
         raise OSError(str(error) or type(error).__name__) from error
+
+
+def _joinable(interfaces: Iterable[str]) -> list[str]:
+    """Choose the interfaces on which multicast can be had; zeroconf leaks a socket where it cannot."""
+    joined: list[str] = []
+    problem: OSError | None = None
+    for address in interfaces:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trial:
+            try:
+                group = socket.inet_aton(_GROUP) + socket.inet_aton(address)
+                trial.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group)
+                joined.append(address)
+            except OSError as error:
+                problem = error
+                _log.debug("mDNS: no multicast on %s (%s)", address, error)
+    if not joined and problem is not None:
+        raise problem
+    return joined
 
 
 def _believable(interfaces: list[str], links: Iterable[Link]) -> list[ipaddress.IPv4Network]:
