@@ -80,7 +80,7 @@ def examples(*commands: str) -> Callable[[_F], _F]:
     return add
 
 
-def camera_at(address: str) -> es.Camera:
+def camera_at(address: str) -> "es.Camera":
     """Make a camera of what was typed; nothing happens on the network.
 
     Raises

@@ -23,7 +23,6 @@ from espressoscope.cli.output import Output, clean, plain_table
 __all__ = ["parse_values", "result_table", "set_settings", "shown", "status"]
 
 _GROUPS = ("picture", "exposure", "light", "focus", "system")
-_OTHER = "what else it tells"
 
 
 @examples(
@@ -56,45 +55,41 @@ def _show_header(out: Output, info: es.CameraInfo) -> None:
 
 
 def _show_settings(out: Output, settings: Mapping[str, es.Setting], values: Mapping[str, Any]) -> None:
-    table = plain_table("SETTING", "VALUE", "MAY BE", "WHAT IT DOES")
-    for group in (*_GROUPS, *sorted({s.group for s in settings.values()} - set(_GROUPS))):
+    # Three columns: at eighty, more would leave the words no room.
+    table = plain_table("SETTING", "VALUE", "MAY BE, AND WHAT IT DOES")
+    groups = dict.fromkeys((*_GROUPS, *(setting.group for setting in settings.values())))
+    for group in groups:
         members = [setting for setting in settings.values() if setting.group == group]
         if members:
-            table.add_section()
             table.add_row(Text(group, "bold cyan"))
         for setting in members:
-            table.add_row(setting.name, _value(setting), _range(setting), _doc(setting))
+            table.add_row("  " + setting.name, _value(setting), _meaning(setting))
+    if settings:
+        out.say()
+        out.table(table)
     rest = {key: value for key, value in values.items() if key not in settings}
     if rest:
-        table.add_section()
-        table.add_row(Text(_OTHER, "bold cyan"))
+        more = plain_table("WHAT ELSE IT TELLS", "")
         for key, value in rest.items():
-            table.add_row(Text(clean(key, 40), "dim"), Text(clean(shown(value), 60), "dim"))
-    out.say()
-    out.table(table)
+            more.add_row("  " + clean(key, 40), clean(shown(value), 200))
+        out.say()
+        out.table(more)
 
 
 def _value(setting: es.Setting) -> Text:
     if setting.value is None:
-        return Text("?" if setting.kind != "action" else "", "dim")
+        return Text("" if setting.kind == "action" else "?", "dim")
     return Text(clean(shown(setting.value), 40), "bold")
 
 
-def _range(setting: es.Setting) -> str:
-    if setting.kind == "bool":
-        return "on, off"
+def _meaning(setting: es.Setting) -> Text:
+    text = Text()
     if setting.kind == "int" and setting.minimum is not None:
-        steps = f" by {setting.step}" if setting.step and setting.step > 1 else ""
-        return f"{setting.minimum} to {setting.maximum}{steps} {setting.unit}".rstrip()
-    if setting.kind == "choice":
-        return f"{len(setting.choices)} names" if len(setting.choices) > 3 else ", ".join(setting.choices)
-    return ""
-
-
-def _doc(setting: es.Setting) -> Text:
-    text = Text(setting.doc)
-    if len(setting.choices) > 3:
-        text.append("\n" + ", ".join(setting.choices), "dim")
+        steps = f" in steps of {setting.step}" if setting.step and setting.step > 1 else ""
+        text.append(f"{setting.minimum} to {setting.maximum}{steps} {setting.unit}".rstrip() + ". ", "cyan")
+    elif setting.choices:
+        text.append(", ".join(setting.choices) + ". ", "cyan")
+    text.append(setting.doc)
     return text
 
 

@@ -13,7 +13,7 @@ from rich.text import Text
 import espressoscope as es
 from espressoscope.cli.common import FAILED, CommandRun, JsonOption, VerboseOption, examples
 from espressoscope.cli.contact_sheet import Tile, contact_sheet
-from espressoscope.cli.discover import camera_table, say_why_none
+from espressoscope.cli.discover import SearchDisplay, say_why_none
 from espressoscope.cli.files import put_picture
 from espressoscope.cli.naming import file_stem, unique_labels
 from espressoscope.cli.output import clean, plain_table
@@ -116,9 +116,10 @@ class _Demo:
         simulator = self._stack.enter_context(SimulatorProcess(count, options, limit_s))
         self._step(2, "Looking for cameras on 127.0.0.1, asking each port as on any network")
         expected = [str(camera["url"]) for camera in simulator.cameras]
-        found = {info.url: info for info in es.discover(networks=["127.0.0.1/32"], ports=simulator.ports)}
+        with SearchDisplay(self._out) as display:
+            search = es.discover("127.0.0.1/32", simulator.ports, progress=display.tell)
+            found = {info.url: info for info in display.follow(search)}
         ours = [found[url] for url in expected if url in found]
-        self._out.table(camera_table(ours))
         others = len(found) - len(ours)
         if others:
             self._out.say(f"({others} more on this computer, not of this demo)", "dim")
@@ -132,14 +133,13 @@ class _Demo:
 
     def _find_real(self, most: int | None) -> list[es.CameraInfo]:
         self._step(1, "Looking for cameras on the network")
-        infos = list(es.discover())
+        with SearchDisplay(self._out) as display:
+            infos = list(display.follow(es.discover(progress=display.tell)))
         if not infos:
             self._run.code = FAILED
             say_why_none(self._out, narrowed=False)
             return []
-        infos = infos[: most or MOST_CAMERAS]
-        self._out.table(camera_table(infos))
-        return infos
+        return infos[: most or MOST_CAMERAS]
 
     # --- setting and streaming
 
@@ -221,7 +221,9 @@ class _Demo:
             tiles = [
                 Tile(clean(w.label, 64), f"{w.info.firmware}   {w.rates()}", w.frame) for w in self._watchers
             ]
-            title = f"{len(with_frames)} cameras, {time.strftime('%Y-%m-%d %H:%M:%S')}, {es.__version__}"
+            title = (
+                f"{len(self._watchers)} cameras at once, {time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC"
+            )
             sheet = self._folder / SHEET
             put_picture(sheet, contact_sheet(tiles, title), replace=True)
             self._step(5, f"Left in {self._folder}: {SHEET} and {len(with_frames)} JPEGs")
@@ -239,7 +241,7 @@ class _Demo:
             self._out.say("Try next", "bold cyan")
             address = self._watchers[0].info.url.removeprefix("http://") if real else "127.0.0.1:8080"
             for command, what in _next(address, real):
-                line = Text(f"  {command:<44}")
+                line = Text(f"  {command:<46}")
                 line.append(what, "dim")
                 self._out.say(line)
 

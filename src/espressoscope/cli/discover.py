@@ -1,7 +1,7 @@
 """``espressoscope discover``: which cameras are there."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Self
 
 import typer
@@ -13,7 +13,7 @@ import espressoscope as es
 from espressoscope.cli.common import FAILED, CommandRun, JsonOption, VerboseOption, WrongUse, examples
 from espressoscope.cli.output import Output, clean, plain_table
 
-__all__ = ["as_keys", "camera_table", "discover", "say_why_none"]
+__all__ = ["SearchDisplay", "as_keys", "camera_table", "discover", "say_why_none"]
 
 
 @examples(
@@ -51,17 +51,16 @@ def discover(
     """
     with CommandRun(as_json, verbose) as run:
         found = 0
-        with _Display(run.out) as display:
+        with SearchDisplay(run.out) as display:
             try:
                 search = es.discover(
                     network or None, port or None, True if mdns else None, timeout, progress=display.tell
                 )
             except es.DiscoveryError as error:  # nothing has been sent: what was typed cannot be searched
                 raise WrongUse(error.message, error.hint) from error
-            with search:
-                for info in search:
-                    found += 1
-                    display.add(info)
+            for info in display.follow(search):
+                found += 1
+                run.out.json(**as_keys(info))
         if not found:
             run.code = FAILED
             say_why_none(run.out, narrowed=bool(network or port))
@@ -91,7 +90,7 @@ def _port_and_path(info: es.CameraInfo) -> str:
     return rest if rest != info.stream_url and rest[:1] in (":", "/") else info.stream_url
 
 
-class _Display:
+class SearchDisplay:
     """The search on a terminal: what was found, and how far it is."""
 
     def __init__(self, out: Output) -> None:
@@ -118,14 +117,17 @@ class _Display:
         self._progress = Text(f"Looking ... {share} addresses asked, {progress.found} cameras found", "dim")
         self._draw()
 
-    def add(self, info: es.CameraInfo) -> None:
-        """Show one more camera."""
+    def follow(self, search: Iterable[es.CameraInfo]) -> Iterator[es.CameraInfo]:
+        """Show cameras as they are found, and pass them on."""
+        for info in search:
+            self._add(info)
+            yield info
+
+    def _add(self, info: es.CameraInfo) -> None:
         self._found.append(info)
-        self._out.json(**as_keys(info))
         if self._live is None:
-            self._out.say(
-                f"{clean(info.name):<24}  {clean(info.firmware):<15}  {clean(info.url):<28}  {clean(info.found_by)}"
-            )
+            cells = (f"{clean(info.name):<24}", f"{clean(info.firmware):<15}", f"{clean(info.url):<28}")
+            self._out.say("  ".join([*cells, clean(info.found_by)]))
         self._draw()
 
     def _draw(self) -> None:
@@ -147,5 +149,4 @@ def say_why_none(out: Output, *, narrowed: bool) -> None:
     ]
     if narrowed:
         tips.insert(0, "Only the networks and ports given were searched: leave --network and --port out")
-    for tip in tips:
-        out.hint(tip)
+    out.tips(tips)

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import sys
-import unicodedata
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -38,11 +38,6 @@ def clean(value: object, limit: int = 2000) -> str:
     """Give a text that is safe on any terminal: no escape sequences, control or invisible characters."""
     text = _UNSAFE.sub("", _SEQUENCE.sub("", str(value)))
     return text if len(text) <= limit else text[: limit - 3] + "..."
-
-
-def width_of(text: str) -> int:
-    """Columns a text takes, roughly: wide characters count double."""
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def iso_utc(received_ns: int) -> str:
@@ -118,9 +113,12 @@ class Output:
             )
         self._print(self.errors, text)
 
-    def hint(self, text: str) -> None:
-        """Say on stderr one of several things to try."""
-        self._print(self.errors, Text("- " + clean(text)))
+    def tips(self, tips: Iterable[str]) -> None:
+        """Say on stderr several things to try."""
+        table = Table.grid(padding=(0, 1, 0, 0))
+        for tip in tips:
+            table.add_row("-", clean(tip))
+        self._print(self.errors, table)
 
     def warn(self, message: str) -> None:
         """Say in yellow on stderr what a person should know."""

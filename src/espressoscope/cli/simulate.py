@@ -50,7 +50,7 @@ def simulate(
     ] = None,
     framesize: Annotated[str | None, typer.Option(metavar="F", help="Size at the start, like VGA.")] = None,
     quality: Annotated[
-        int | None, typer.Option(metavar="Q", help="JPEG quality setting at the start.")
+        int | None, typer.Option(metavar="Q", min=0, max=63, help="JPEG quality setting at the start.")
     ] = None,
     fault: Annotated[
         list[str] | None,

@@ -102,7 +102,7 @@ class _Crew:
     A context manager; leaving it, also by Ctrl-C, ends what still waits.
     """
 
-    def __init__(self, cameras: list[es.Camera], framesize: str | None) -> None:
+    def __init__(self, cameras: "list[es.Camera]", framesize: str | None) -> None:
         self._cameras = cameras
         self._framesize = framesize
         self._news: queue.SimpleQueue[_News] = queue.SimpleQueue()

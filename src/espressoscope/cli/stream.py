@@ -83,7 +83,7 @@ class _Streaming:
     def __init__(
         self,
         run: CommandRun,
-        camera: es.Camera,
+        camera: "es.Camera",
         folder: Path | None,
         frames: int | None,
         seconds: float | None,
@@ -170,7 +170,7 @@ class _Streaming:
 class _Display:
     """The line about the stream: redrawn on a terminal, printed now and then elsewhere."""
 
-    def __init__(self, out: Output, camera: es.Camera) -> None:
+    def __init__(self, out: Output, camera: "es.Camera") -> None:
         self._out = out
         self._camera = camera
         self._every_s = _POLL_S if out.live else _REPORT_S

@@ -97,7 +97,7 @@ class Watcher:
             self._settled.set()
             self._stream(camera)
 
-    def _change_a_setting(self, camera: es.Camera) -> None:
+    def _change_a_setting(self, camera: "es.Camera") -> None:
         setting = camera.settings.get(_SETTING)
         if setting is None:
             return
@@ -107,7 +107,7 @@ class Watcher:
         if self._restore and setting.value is not None:
             camera.set(strict=False, **{_SETTING: setting.value})
 
-    def _stream(self, camera: es.Camera) -> None:
+    def _stream(self, camera: "es.Camera") -> None:
         with camera.stream(timeout=_POLL_S) as frames:
             while not self._stopping.is_set():
                 try:
@@ -121,7 +121,7 @@ class Watcher:
                     self.frame = frame
                 self._note_stats(camera)
 
-    def _note_stats(self, camera: es.Camera) -> None:
+    def _note_stats(self, camera: "es.Camera") -> None:
         now = time.monotonic()
         if now - self._noted >= _NOTE_S:
             self._noted = now

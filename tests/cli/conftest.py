@@ -1,0 +1,39 @@
+"""Fixtures of the command line's tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cli_support import Cli
+from espressoscope.sim import SimulatedCamera
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Iterator[Cli]:
+    """The command line in a folder of its own."""
+    runner = Cli(tmp_path)
+    yield runner
+    runner.close()
+
+
+@pytest.fixture(scope="module")
+def matchbox() -> Iterator[SimulatedCamera]:
+    """A simulated Matchboxscope with quick small pictures, shared by the tests of a file."""
+    with SimulatedCamera(framesize="QVGA", fps=25, side_delays=False) as camera:
+        yield camera
+
+
+def host_port(camera: SimulatedCamera) -> str:
+    return camera.url.removeprefix("http://")
+
+
+@pytest.fixture
+def address(matchbox: SimulatedCamera) -> str:
+    """Where that one is."""
+    return host_port(matchbox)

@@ -1,0 +1,211 @@
+"""What the tests of the command line share: the program as a process, servers that are no cameras."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from support import REPO, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MARK = "ESPRESSOSCOPE_TEST_MARK"
+MOST_MEMORY_MB = 250
+
+
+class Result(NamedTuple):
+    """What a command said, and how it ended."""
+
+    code: int
+    out: str
+    err: str
+    max_rss_mb: float
+
+    @property
+    def objects(self) -> list[dict[str, Any]]:
+        """The JSON lines; fails when there is anything else on stdout."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+class Process:
+    """A running command; everything it started carries its mark."""
+
+    def __init__(
+        self, arguments: tuple[str, ...], cwd: Path | None, env: dict[str, str], stdout: Any
+    ) -> None:
+        self._mark = uuid.uuid4().hex
+        self._files = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115 (closed by `close`)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "espressoscope", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=self._files[0] if stdout is None else stdout,
+            stderr=self._files[1],
+            cwd=cwd,
+            env={**os.environ, "PYTHONPATH": str(REPO / "src"), MARK: self._mark, **env},
+            start_new_session=True,
+        )
+
+    def _text(self, index: int) -> str:
+        # pread: the position of the file is shared with the program that writes it.
+        descriptor = self._files[index].fileno()
+        return os.pread(descriptor, 1 << 24, 0).decode()
+
+    @property
+    def out(self) -> str:
+        return self._text(0)
+
+    @property
+    def err(self) -> str:
+        return self._text(1)
+
+    def wait_for(self, text: str, timeout_s: float = 30.0, *, in_err: bool = False) -> None:
+        """Wait until it has said something."""
+
+        def said() -> bool:
+            assert self.process.poll() is None or text in self._text(in_err), self.out + self.err
+            return text in self._text(in_err)
+
+        wait_until(said, timeout_s, what=f"{text!r} from the command")
+
+    def lines(self, count: int, timeout_s: float = 30.0) -> list[dict[str, Any]]:
+        """Wait for so many JSON lines."""
+        wait_until(
+            lambda: self.out.count("\n") >= count, timeout_s, what=f"{count} lines, stderr {self.err!r}"
+        )
+        return [json.loads(line) for line in self.out.splitlines()[:count]]
+
+    def send(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def finish(self, timeout_s: float = 60.0) -> Result:
+        """Wait for its end; fails when it says a traceback, or leaves a process."""
+        usage = self._wait(timeout_s)
+        code = self.process.returncode
+        result = Result(-1 if code is None else code, self.out, self.err, usage.ru_maxrss / 1024)
+        assert "Traceback" not in result.err + result.out, result.err
+        assert "Exception ignored" not in result.err, result.err
+        wait_until(lambda: not self.descendants(), 5.0, what="an end of everything it started")
+        return result
+
+    def _wait(self, timeout_s: float) -> Any:
+        deadline = time.monotonic() + timeout_s
+        while True:
+            pid, status, usage = os.wait4(self.process.pid, os.WNOHANG)
+            if pid:
+                self.process.returncode = os.waitstatus_to_exitcode(status)
+                return usage
+            assert time.monotonic() < deadline, f"still running after {timeout_s} s: {self.out}{self.err}"
+            time.sleep(0.01)
+
+    def descendants(self) -> list[int]:
+        """Processes that carry its mark."""
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if f"{MARK}={self._mark}".encode() in (folder / "environ").read_bytes().split(b"\0"):
+                    found.append(int(folder.name))
+        return found
+
+    def close(self) -> None:
+        for pid in self.descendants():
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        if self.process.returncode is None:
+            self.process.kill()
+            self.process.wait()
+        for file in self._files:
+            file.close()
+
+
+class Cli:
+    """Runs commands; the working folder is a temporary one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._started: list[Process] = []
+
+    def start(self, *arguments: object, env: dict[str, str] | None = None, stdout: Any = None) -> Process:
+        process = Process(tuple(map(str, arguments)), self.folder, env or {}, stdout)
+        self._started.append(process)
+        return process
+
+    def run(
+        self,
+        *arguments: object,
+        env: dict[str, str] | None = None,
+        stdout: Any = None,
+        timeout_s: float = 60.0,
+    ) -> Result:
+        return self.start(*arguments, env=env, stdout=stdout).finish(timeout_s)
+
+    def fails(self, code: int, *arguments: object, **options: Any) -> str:
+        """Run a command that must fail so; give its one message."""
+        result = self.run(*arguments, **options)
+        assert result.code == code, result
+        assert result.err.count("Error: ") == 1, result.err
+        assert result.max_rss_mb < MOST_MEMORY_MB
+        assert "\x1b" not in result.err + result.out
+        return result.err
+
+    def close(self) -> None:
+        for process in self._started:
+            process.close()
+
+
+@contextlib.contextmanager
+def server(handle: Callable[[socket.socket], None]) -> Iterator[str]:
+    """Serve connections one after the other with a function; gives host:port."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.settimeout(0.1)
+    over = threading.Event()
+
+    def serve() -> None:
+        while not over.is_set():
+            try:
+                connection, _ = listening.accept()
+            except TimeoutError:
+                continue
+            with connection, contextlib.suppress(OSError):
+                connection.settimeout(5)
+                handle(connection)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        over.set()
+        thread.join()
+        listening.close()
+
+
+def answering(*answers: bytes, hold_s: float = 0.0) -> Callable[[socket.socket], None]:
+    """Read a request, send some bytes, perhaps wait for the other side's end, close."""
+
+    def handle(connection: socket.socket) -> None:
+        connection.recv(65536)
+        for answer in answers:
+            connection.sendall(answer)
+        if hold_s:
+            connection.settimeout(hold_s)
+            connection.recv(1)
+
+    return handle
+
+
+def http(body: bytes, kind: str = "text/html", *, status: str = "200 OK", length: int | None = None) -> bytes:
+    """A whole answer."""
+    size = len(body) if length is None else length
+    return f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {size}\r\n\r\n".encode() + body
