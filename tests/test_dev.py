@@ -47,10 +47,11 @@ def build_wheel(*a, **k): raise NotImplementedError
 """
 MAIN = """
 import json, os, sys, time
-print(json.dumps({"arguments": sys.argv[1:], "prefix": sys.prefix, "cwd": os.getcwd()}), flush=True)
-if sys.argv[2:] == ["until-ctrl-c"]:
-    try: time.sleep(60)
-    except KeyboardInterrupt: sys.exit(0)
+try:
+    print(json.dumps({"arguments": sys.argv[1:], "prefix": sys.prefix, "cwd": os.getcwd()}), flush=True)
+    if sys.argv[2:] == ["until-ctrl-c"]: time.sleep(60)
+except KeyboardInterrupt:
+    sys.exit(0)
 sys.exit(3)
 """
 
