@@ -68,5 +68,7 @@ class Ending:
 
     def __exit__(self, *error: object) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+            # Once one has come, what is left is the interpreter's own end, which the next shall not disturb.
+            default = signal.SIG_DFL if handler is None else handler
+            signal.signal(number, default if self.signal is None else signal.SIG_IGN)
         self._before.clear()
