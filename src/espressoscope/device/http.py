@@ -215,6 +215,8 @@ class _Exchange(asyncio.BufferedProtocol):
     def __init__(self, request: bytes, limits: Limits) -> None:
         self.parser = ResponseParser(limits)
         self.answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        # A request that is given up while it connects is awaited by nobody, and asyncio would complain.
+        self.answer.add_done_callback(lambda answer: answer.cancelled() or answer.exception())
         self._request = request
         self._head: Head | None = None
         self._body = b""
