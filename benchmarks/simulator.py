@@ -3,9 +3,9 @@
     python benchmarks/simulator.py            a table
     python benchmarks/simulator.py --json     the same, one object a line
 
-The cameras run in a process of their own, with pictures made beforehand, as `espressoscope simulate -n 24 --fps 25`
-runs them. This process only receives, without parsing, and checks that the bytes come. Targets: 24 cameras <= 10 % of
-a core, 100 <= 30 %.
+The cameras run in a process of their own, with pictures made beforehand, as `espressoscope simulate -n 24
+--fps 25` runs them. This process only receives, without parsing. Targets: 24 cameras <= 10 %
+of a core, 100 <= 30 %.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def serve(count: int, fps: float) -> None:
 
     files = resource.RLIMIT_NOFILE
     resource.setrlimit(files, (resource.getrlimit(files)[1],) * 2)
-    with simulate(count, port=0, fps=fps, framesize=FRAMESIZE, prerender=True) as cameras:
+    with simulate(count, port=0, fps=fps, framesize=FRAMESIZE, keep=0) as cameras:
         print(json.dumps([camera.stream_url for camera in cameras]), flush=True)
         for _ in sys.stdin:
             sent = sum(camera.sent.total for camera in cameras)
@@ -110,7 +110,13 @@ def main() -> None:
         return
     if not arguments.json:
         print(
-            f"{'cameras':>8}{'fps':>6}{'% of a core':>13}{'target':>8}{'us/frame':>10}{'frames/s':>10}{'MB/s':>7}"
+            "".join(
+                f"{title:>{width}}"
+                for title, width in (
+                    *(("cameras", 8), ("fps", 6), ("% of a core", 13), ("target", 8)),
+                    *(("us/frame", 10), ("frames/s", 10), ("MB/s", 7)),
+                )
+            )
         )
     for count in arguments.cameras or TARGETS:
         row = measure(count, arguments.fps, arguments.seconds)

@@ -1,4 +1,4 @@
-"""Clients nobody here wrote read the simulator: curl, ffmpeg, OpenCV, a browser; frames judged by their strips."""
+"""Clients nobody here wrote read the simulator: curl, ffmpeg, OpenCV, a browser. Strips tell the frames."""
 
 from __future__ import annotations
 

@@ -228,10 +228,10 @@ def test_frame_rate_is_the_sensor_s() -> None:
         with ChunkedStream(camera.stream_url) as stream:
             stream.frame()
             started = time.monotonic()
-            for _ in range(10):
+            for _ in range(20):
                 stream.frame()
-            # Never faster than the sensor; how much slower is the test machine's business.
-            assert time.monotonic() - started > 0.85
+            # Not faster than the sensor: late frames may be made up for. How slow is the machine's business.
+            assert time.monotonic() - started > 1.5
 
 
 def test_fps_0_is_as_fast_as_the_client_reads() -> None:

@@ -31,7 +31,9 @@ _WATCHDOG_S: Final = 3.0
 """``esp_task_wdt_init(3, true)`` before the endless loop that is the firmware's reboot."""
 
 _GHOSTS_KEPT: Final = 32
-_LOAD_SEND_BUFFER: Final = 256 * 1024
+_SEND_BUFFER: Final = 65_536
+_LOAD_SEND_BUFFER: Final = 262_144
+"""Room for a whole frame, so that sending one is one call."""
 
 
 class Server(Protocol):
@@ -101,7 +103,7 @@ class Board:
         self._wanted = (port, stream_port)
         self.device = Device(options, workshop)
         self.wifi = {"ssid": "Blynk", "password": "12345678"}
-        self.send_buffer = _LOAD_SEND_BUFFER if options.prerender else 5760
+        self.send_buffer = _LOAD_SEND_BUFFER if options.prerender else _SEND_BUFFER
         self.servers: Sequence[Server] = ()
         self.powered = False
         self._ghosts: list[socket.socket] = []
@@ -205,17 +207,17 @@ class Board:
         Elsewhere a full queue refuses; there the first connects succeed and stay silent.
         """
         listener = server.listener
-        if sys.platform != "linux" or listener is None:
-            return
-        listener.listen(0)
-        plug = socket.socket(listener.family, socket.SOCK_STREAM)
-        plug.setblocking(False)
-        address = listener.getsockname()
-        if address[0] in ("0.0.0.0", "::"):
-            address = ("127.0.0.1" if listener.family == socket.AF_INET else "::1", *address[1:])
-        with contextlib.suppress(BlockingIOError):
-            plug.connect(address)
-        self._plugs.append(plug)
+        if sys.platform == "linux" and listener is not None:
+            listener.listen(0)
+            plug = socket.socket(listener.family, socket.SOCK_STREAM)
+            plug.setblocking(False)
+            address = listener.getsockname()
+            if address[0] in ("0.0.0.0", "::"):
+                loopback = "127.0.0.1" if listener.family == socket.AF_INET else "::1"
+                address = (loopback, *address[1:])
+            with contextlib.suppress(BlockingIOError):
+                plug.connect(address)
+            self._plugs.append(plug)
 
     def _unplug(self) -> None:
         for plug in self._plugs:

@@ -72,9 +72,9 @@ class SimulatedCamera:
     stream_port : int, optional
         Another stream port than the next.
     prerender : bool
-        Send a cycle of pictures made beforehand, each with its true number in the strip: many cameras at
-        high rates cost almost nothing, and the scene does not react to settings other than size and
-        quality.
+        Send a cycle of 256 pictures made beforehand, each with its true number in the strip: many cameras
+        at high rates cost little. Such cameras share a scene, show settings but no lamp and no adapting
+        exposure, and send at multiples of 10 ms.
     keep : int or "all"
         Frames remembered in `sent`; 10,000, and 128 MiB, whatever comes first.
     keep_bytes : int

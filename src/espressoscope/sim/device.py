@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import random
 import threading
 import time
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["Alarm", "Device", "DeviceOptions", "Shot", "mac_of"]
 
 _REQUESTS_KEPT: Final = 1000
+_TICK_S: Final = 0.01
+"""Pre-rendered cameras send in the same moments, so far apart: waking up for each costs more than sending."""
+
 _DWELL_S: Final = 0.01
 """Pause at each autofocus position. A board takes a frame at each; here nobody is to wait that long."""
 
@@ -203,12 +207,14 @@ class Device:
             period_s = self.period_s
             now = loop.time()
             if now < self._next_due:
-                await (alarm or Alarm()).wait_until(self._next_due)
+                due = self._next_due
+                if self.options.prerender:
+                    due = math.ceil(due / _TICK_S) * _TICK_S
+                await (alarm or Alarm()).wait_until(due)
                 now = loop.time()
             # A reader that is late does not get a burst afterwards: buffers are overwritten, not queued.
-            self._next_due = (
-                max(self._next_due + period_s, now) if now - self._next_due < period_s else now + period_s
-            )
+            behind = now - self._next_due >= period_s
+            self._next_due = (now if behind else self._next_due) + period_s
             queued, self._queued = self._queued, None
             if queued is not None:
                 if now < self._queued_until:
@@ -242,12 +248,14 @@ class Device:
 
     async def _warm(self, key: object) -> None:
         missing = 1
-        while missing:
-            # One camera at a time, a few pictures each: cameras that share a cycle share the work.
-            async with self._workshop.warming:
-                missing = await self._workshop.run(self._warm_some)
-        self._warm_for = key
-        self._warming = None
+        try:
+            while missing:
+                # One camera at a time, a few pictures each: cameras that share a cycle share the work.
+                async with self._workshop.warming:
+                    missing = await self._workshop.run(self._warm_some)
+            self._warm_for = key
+        finally:
+            self._warming = None
 
     def _warm_some(self) -> int:
         with self._render_lock:
