@@ -225,6 +225,7 @@ class ArduinoServer:
                 sock.setblocking(False)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._current = sock
+                await self._free.wait()
                 await self._serve(sock)
                 self._current = None
         except Exception:

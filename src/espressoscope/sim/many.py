@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import TYPE_CHECKING, Literal
 
 from espressoscope.sim.camera import SimulatedCamera
@@ -17,6 +18,7 @@ DEFAULT_PORT = 8080
 LOAD_CAMERAS = 8
 """From this many cameras on pictures are made beforehand, if nobody says otherwise."""
 
+_PREPARE_S = 5.0
 _KEEP_BYTES_TOGETHER = 512 * 1024 * 1024
 
 
@@ -52,7 +54,7 @@ def simulate(
         What they call themselves; more than one get ``-1``, ``-2`` and so on behind it.
     prerender : bool, optional
         As for `SimulatedCamera`; None does so from 8 cameras on. Where `fps` is given too, the cameras are
-        handed over when all pictures are made, a few seconds later, and cost little from then on.
+        handed over when all pictures are made, but 5 s later at most, and cost little from then on.
 
     Yields
     ------
@@ -95,6 +97,8 @@ def simulate(
         for camera in cameras:
             stack.enter_context(camera)
         if fps is not None:
-            for camera in cameras:
-                camera.prepare()
+            until = time.monotonic() + _PREPARE_S
+            with contextlib.suppress(TimeoutError):
+                for camera in cameras:
+                    camera.prepare(max(0.0, until - time.monotonic()))
         yield cameras
