@@ -112,9 +112,21 @@ def test_help_loads_nothing_heavy() -> None:
         ["demo", "--seconds", "never"],
     ],
 )
-def test_wrong_use_is_told_once_and_ends_with_2(cli: Cli, arguments: list[str]) -> None:
-    message = cli.fails(2, *arguments)
-    assert len(message.splitlines()) >= 2, "no word of what to do instead"
+def test_wrong_use_is_told_once_and_ends_with_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this process: so many of them would take a minute to start."""
+    from espressoscope.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("Error: ") == 1
+    assert len(err.splitlines()) >= 2, "no word of what to do instead"
+    assert not list(tmp_path.iterdir())
 
 
 # --- discover
