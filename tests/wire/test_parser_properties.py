@@ -36,6 +36,8 @@ TINY = Limits(
     max_head=400, max_headers=8, max_line=120, max_part_head=200, max_part=3000, max_body=3000, buffer=256
 )
 
+MANY = max(160, settings.default.max_examples)  # more with ESPRESSOSCOPE_THOROUGH
+
 # Bytes that mean something to a parser, so that hypothesis finds its way beyond the first line.
 TOKENS = st.sampled_from(
     [
@@ -91,8 +93,14 @@ STARTS = st.sampled_from(
 
 
 @given(start=STARTS, rest=BYTES, cuts=st.lists(st.integers(0, 4000), max_size=12), small=st.booleans())
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=MANY)
 @example(start=b"", rest=b"", cuts=[], small=True)
+@example(
+    start=head(b"multipart/x-mixed-replace;boundary=bb", chunked=False),
+    rest=fake_jpeg(60) + b"--bb\r\n",
+    cuts=[],
+    small=False,
+)
 def test_any_bytes_end_in_events_or_a_protocol_error(
     start: bytes, rest: bytes, cuts: list[int], small: bool
 ) -> None:
@@ -116,7 +124,7 @@ def test_any_bytes_end_in_events_or_a_protocol_error(
     cuts=st.lists(st.integers(0, 40_000), max_size=20),
     small=st.booleans(),
 )
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=max(80, MANY // 2))
 def test_valid_streams_give_their_pictures(
     layout: str, sizes: list[int], cuts: list[int], small: bool
 ) -> None:
@@ -134,7 +142,7 @@ def test_valid_streams_give_their_pictures(
     damage=st.one_of(st.integers(1, 300), st.binary(min_size=1, max_size=200)),
     step=st.integers(1, 3000),
 )
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=max(80, MANY // 2))
 def test_damage_in_one_place_costs_no_more_than_its_neighbours(
     layout: str, where: float, damage: int | bytes, step: int
 ) -> None:
@@ -158,7 +166,7 @@ def test_damage_in_one_place_costs_no_more_than_its_neighbours(
 
 
 @given(st.binary(max_size=400), st.binary(max_size=200))
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=MANY)
 def test_any_bytes_are_pictures_of_some_kind(junk: bytes, tail: bytes) -> None:
     for data in (
         junk,

@@ -13,7 +13,9 @@ from espressoscope.wire.headers import Headers, media_type, parse_timestamp
 if TYPE_CHECKING:
     from typing import TypeAlias
 
-__all__ = ["Body", "Damage", "End", "Event", "Head", "Part", "PartHead"]
+__all__ = ["EOI", "Body", "Damage", "End", "Event", "Head", "Part", "PartHead"]
+
+EOI = b"\xff\xd9"  # end of image: the last bytes of a part that is a JPEG
 
 
 class Head:

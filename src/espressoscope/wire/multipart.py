@@ -25,9 +25,8 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from espressoscope.wire.boundary import Boundary, line_end_before
-from espressoscope.wire.events import Damage, End, Part, PartHead
+from espressoscope.wire.events import EOI, Damage, End, Part, PartHead
 from espressoscope.wire.headers import Headers, content_length, split_field
-from espressoscope.wire.shape import EOI
 from espressoscope.wire.window import LineTooLongError
 
 if TYPE_CHECKING:
@@ -367,9 +366,10 @@ class Multipart:
             self.state = State.GAP
             return True
         # Keep what may be the beginning of a boundary, and the byte before it.
-        seen = max(0, window.payload_seen - 1)
-        window.consume(seen)
-        window.payload_seen = 1 if seen else 0
+        seen = window.payload_seen
+        spare = max(0, seen - 1)
+        window.consume(spare)
+        window.payload_seen = seen - spare
         return False
 
     def _damage(self, events: list[Event], reason: str) -> None:

@@ -5,9 +5,7 @@ that to `multipart`, or collects it. ``feed`` or ``get_buffer``/``receive`` may 
 the bytes: the events are the same. Whatever the bytes, the outcome is events or `RemoteProtocolError`, within
 `Limits`, in linear time.
 
-The short cut: a body of known length that lies in one piece on the wire is not unframed at all (`_due` bytes
-are waited for where they arrive), and the bytes between two such bodies are recognised as a whole once their
-`shape` is learned. A frame then costs one comparison and one `Part`.
+For the usual stream all this is by-passed: see `shortcut`.
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ from espressoscope.wire.head import HeadError, HeadReader
 from espressoscope.wire.headers import boundary_of, content_length, is_chunked, media_type
 from espressoscope.wire.limits import DEFAULT_LIMITS, Limits
 from espressoscope.wire.multipart import Multipart, NoBoundaryError, State
-from espressoscope.wire.shape import EOI, Shape
+from espressoscope.wire.shortcut import ShortCut
 from espressoscope.wire.window import Window
 
 if TYPE_CHECKING:
@@ -37,9 +35,7 @@ __all__ = ["ResponseParser"]
 _SNIFFED_TYPES = ("", "application/octet-stream")
 _SNIFF = re.compile(rb"--[!-~]{1,200}\r?\n(?:\r?\n)?content-", re.IGNORECASE)
 _SNIFF_BYTES = 220
-_MOST_SHAPES = 4
 _LARGE = 32768
-_TYPICAL_GAP = 256
 
 
 class _Mode(IntEnum):
@@ -76,11 +72,8 @@ class ResponseParser:
         self._head_reader = HeadReader(self._window, limits)
         self._framing: Identity | Chunked = Identity(self._window, None)
         self._parts = Multipart(self._window, limits, None)
-        self._short_cut = short_cut
-        self._due = 0  # length of the body that is waited for in place; 0: none
-        self._after = 0  # bytes of the chunk behind that body
-        self._in_gap = False  # what waits is the beginning of the gap that the first shape describes
-        self._shapes: list[Shape] = []  # the one last used first
+        self._use_short_cut = short_cut
+        self._short_cut: ShortCut | None = None
 
     # -- what callers use -------------------------------------------------------------------------------
 
@@ -109,15 +102,10 @@ class ResponseParser:
 
         Part bodies handed out before are no longer valid afterwards.
         """
-        window = self._window
-        due = self._due
-        if due < _LARGE:
-            return window.writable(self.missing)
-        # Stop about where a picture ends: the beginning of the next would have to be moved to the front.
-        missing = max(1, due - (window.end - window.raw))
-        room = window.writable(missing)
-        limit = missing + (len(room) - missing) // (due + _TYPICAL_GAP) * due + due // 16
-        return room[:limit]
+        short_cut = self._short_cut
+        if short_cut is None or short_cut.due < _LARGE:
+            return self._window.writable(self.missing)
+        return short_cut.writable()
 
     def receive(self, nbytes: int) -> list[Event]:
         """Take note of `nbytes` bytes written to the start of the last `get_buffer`.
@@ -140,14 +128,9 @@ class ResponseParser:
             raise ValueError(f"{nbytes} bytes cannot have been received")
         window.end = end
         window.received += nbytes
-        due = self._due
-        if due > end - window.raw:
-            return []
         events: list[Event] = []
-        if due:
-            if self._bodies(events, self._after):
-                self._run(events)
-        elif not (self._in_gap and self._wait_in_gap()):
+        short_cut = self._short_cut
+        if short_cut is None or short_cut.received(events):
             self._run(events)
         return events
 
@@ -181,9 +164,7 @@ class ResponseParser:
             The connection was closed before a whole head had come.
         """
         events: list[Event] = []
-        self._short_cut = False  # what waits is read for good now
-        self._due = 0
-        self._in_gap = False
+        self._short_cut = None  # what waits is read for good now
         self._run(events)
         mode = self._mode
         window = self._window
@@ -256,6 +237,8 @@ class ResponseParser:
     def _begin_parts(self, boundary: bytes | None) -> None:
         self._parts = Multipart(self._window, self._limits, boundary)
         self._mode = _Mode.PARTS
+        if self._use_short_cut:
+            self._short_cut = ShortCut(self._window, self._framing, self._parts)
 
     def _collect(self, events: list[Event]) -> bool:
         """Gather a body that is not multipart, or not known to be; False: more bytes needed."""
@@ -283,14 +266,13 @@ class ResponseParser:
         parts = self._parts
         window = self._window
         framing = self._framing
+        short_cut = self._short_cut
         try:
             while True:
-                if parts.state is State.BODY and not parts.searching and self._short_cut:
-                    after = framing.hold(parts.length)
-                    if after is not None:
-                        if self._bodies(events, after):
-                            continue
-                        return False
+                if parts.state is State.BODY and short_cut is not None and short_cut.enter():
+                    if short_cut.bodies(events):
+                        continue
+                    return False
                 if window.start < window.stop and parts.step(events):
                     continue
                 if parts.state is State.ENDED:
@@ -311,108 +293,6 @@ class ResponseParser:
         window = self._window
         window.jump(window.end)
         self._mode = _Mode.DONE
-
-    # -- the short cut ----------------------------------------------------------------------------------
-
-    def _bodies(self, events: list[Event], after: int) -> bool:
-        """Give out the body at hand, and all that follow in the same shape, as far as they are there.
-
-        Parameters
-        ----------
-        after : int
-            Bytes of the chunk behind the body.
-
-        Returns
-        -------
-        bool
-            True: the general machine goes on. False: more bytes are needed.
-        """
-        window = self._window
-        parts = self._parts
-        data, view, end = window.data, window.view, window.end
-        self._due = 0
-        start, length, head = window.raw, parts.length, parts.head
-        announced, stamp = parts.announced, parts.stamp
-        shape = self._learn(after)
-        largest, trusted = parts.largest, parts.trusted
-        while True:
-            stop = start + length
-            doubtful = False
-            if stop > end:
-                self._due, self._after = length, after
-                break
-            following = shape.match(data, stop, end, jpeg=True) if shape is not None else -1
-            if following < 0:
-                if not data.endswith(EOI, start, stop):
-                    doubtful = True
-                    break
-                shape, following = self._known_shape(stop, after)
-            events.append(Part(view[start:stop], head, True, announced, stamp))
-            if length > largest:
-                parts.believe(length)
-                largest, trusted = parts.largest, parts.trusted
-            if shape is None or not 0 < following <= trusted:
-                return self._leave(stop, after)
-            start = stop + shape.size
-            length, head, announced, stamp = following, shape.head, following, shape.stamp
-        window.jump(start)
-        self._framing.resume(length + after)
-        parts.state = State.BODY
-        parts.length, parts.head, parts.announced, parts.stamp = length, head, announced, stamp
-        parts.searching = doubtful
-        return doubtful
-
-    def _leave(self, stop: int, after: int) -> bool:
-        """Take the place between two parts, at `stop`; False: wait for the rest of a gap of known shape."""
-        window = self._window
-        window.jump(stop)
-        window.trace = []
-        self._framing.resume(after)
-        self._parts.state = State.GAP
-        self._in_gap = bool(self._shapes) and self._shapes[0].after == after
-        return not (self._in_gap and self._wait_in_gap())
-
-    def _wait_in_gap(self) -> bool:
-        """Whether what waits is the mere beginning of the usual gap: nothing can be lost by waiting."""
-        window = self._window
-        begun = window.data[window.raw : min(window.end, window.raw + 512)]
-        shape = self._shapes[0]
-        if len(begun) <= len(shape.prefix) and shape.prefix.startswith(begun):
-            return True
-        self._in_gap = False
-        found, length = self._known_shape(window.raw, shape.after)
-        parts = self._parts
-        if found is not None and 0 < length <= parts.trusted:
-            shape = found
-            window.jump(window.raw + shape.size)
-            window.trace = None
-            self._framing.resume(length + shape.after)
-            parts.state = State.BODY
-            parts.searching = False
-            parts.length, parts.head, parts.announced, parts.stamp = length, shape.head, length, shape.stamp
-        return False
-
-    def _learn(self, after: int) -> Shape | None:
-        """Give the shape to expect behind the body at hand: one just learned from what was before it."""
-        window = self._window
-        shapes = self._shapes
-        if window.trace is not None:
-            shape = Shape.learn(window.trace, self._parts.head, self._parts.length, after)
-            window.trace = None
-            if shape is not None:
-                shapes[:] = [shape, *(known for known in shapes if known != shape)][:_MOST_SHAPES]
-        return shapes[0] if shapes and shapes[0].after == after else None
-
-    def _known_shape(self, at: int, after: int) -> tuple[Shape | None, int]:
-        """Give the known shape of the gap at `at`, and the length it tells, which may have a digit more."""
-        window = self._window
-        for number, shape in enumerate(self._shapes):
-            if shape.after == after:
-                length = shape.match(window.data, at, window.end, jpeg=False)
-                if length >= 0:
-                    self._shapes.insert(0, self._shapes.pop(number))
-                    return shape, length
-        return None, -1
 
     # -- trouble ----------------------------------------------------------------------------------------
 

@@ -11,12 +11,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from espressoscope.wire.events import EOI, Part
+
 if TYPE_CHECKING:
-    from espressoscope.wire.events import PartHead
+    from espressoscope.wire.events import Event, PartHead
+    from espressoscope.wire.multipart import Multipart
+    from espressoscope.wire.window import Window
 
-__all__ = ["EOI", "Shape"]
+__all__ = ["Shape"]
 
-EOI = b"\xff\xd9"  # end of image, the last two bytes of a JPEG
 _LENGTH = re.compile(rb"[Cc]ontent-[Ll]ength[ \t]*:[ \t]*([1-9][0-9]*)[ \t]*\r?\n")
 _STAMP = re.compile(rb"[Xx]-[Tt]imestamp[ \t]*:[ \t]*([0-9]+\.[0-9]+)[ \t]*\r?\n")
 _CHUNK_SIZE = re.compile(rb"([1-9a-fA-F][0-9a-fA-F]*)\r\n")
@@ -45,23 +48,20 @@ class Shape:
         Its bytes up to the length.
     after : int
         Bytes of the chunk behind each body.
-    stamp : bytes or None
-        The time stamp last matched, None without one.
     """
 
     __slots__ = (
         "_behind_jpeg",
         "_chunked",
-        "_digits",
         "_digits_at",
+        "_digits_end",
         "_stamp_at",
-        "_stamp_digits",
+        "_stamp_end",
         "_template",
         "after",
         "head",
         "prefix",
         "size",
-        "stamp",
     )
 
     def __init__(self, head: PartHead, fields: tuple[bytes, ...], after: int) -> None:
@@ -72,31 +72,25 @@ class Shape:
         self.size = sum(map(len, fields))
         self.prefix = prefix
         self.after = after
-        self.stamp: bytes | None = None
         self._template = b"".join(
             (text[0], b"%d", text[1], b"%b" if stamp else b"", text[2], hexadecimal, text[3])
         )
         self._behind_jpeg = EOI + self._template
         self._digits_at = len(prefix)
-        self._digits = len(length)
-        self._stamp_at = len(prefix) + len(length) + len(middle)
-        self._stamp_digits = len(stamp)
+        self._digits_end = len(prefix) + len(length)
+        self._stamp_at = self._digits_end + len(middle)
+        self._stamp_end = self._stamp_at + len(stamp) if stamp else 0
         self._chunked = bool(chunk_size)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Shape):
             return NotImplemented
-        return (self._template, self._digits, self._stamp_digits, self.size, self.after) == (
-            other._template,
-            other._digits,
-            other._stamp_digits,
-            other.size,
-            other.after,
-        )
+        mine = (self._template, self._digits_end, self._stamp_end, self.size, self.after)
+        return mine == (other._template, other._digits_end, other._stamp_end, other.size, other.after)
 
     __hash__ = None  # type: ignore[assignment]
 
-    def match(self, data: bytearray, at: int, end: int, *, jpeg: bool) -> int:
+    def match(self, data: bytearray, at: int, end: int) -> tuple[int, bytes | None]:
         """Recognise the gap that begins at `at`.
 
         Parameters
@@ -104,38 +98,86 @@ class Shape:
         data : bytearray
         at, end : int
             Where the gap begins, and where the bytes received end.
-        jpeg : bool
-            The two bytes before the gap must be the end of a JPEG.
 
         Returns
         -------
         int
             Length of the body that begins `size` bytes behind `at`; -1 when this is not such a gap, or not
             all there.
+        bytes or None
+            The time stamp.
         """
-        if end - at < self.size:
-            return -1
-        digits_at = at + self._digits_at
-        values: tuple[int | bytes, ...]
-        try:
-            length = int(data[digits_at : digits_at + self._digits])
-        except ValueError:
-            return -1
-        if self._stamp_digits:
-            stamp = bytes(data[at + self._stamp_at : at + self._stamp_at + self._stamp_digits])
-            seconds, _, fraction = stamp.partition(b".")
-            if not (seconds.isdigit() and fraction.isdigit()):
-                return -1
-            self.stamp = stamp
-            values = (length, stamp, length + self.after) if self._chunked else (length, stamp)
-        else:
-            values = (length, length + self.after) if self._chunked else (length,)
-        # A number with a digit less makes a shorter gap, which is of another shape.
-        if jpeg:
-            gap = self._behind_jpeg % values
-            return length if data.startswith(gap, at - 2) and len(gap) == self.size + 2 else -1
-        gap = self._template % values
-        return length if data.startswith(gap, at) and len(gap) == self.size else -1
+        if end - at >= self.size:
+            try:
+                length = int(data[at + self._digits_at : at + self._digits_end])
+            except ValueError:
+                return -1, None
+            stamp = self._stamp(data, at)
+            gap = self._template % self._values(length, stamp)
+            # A number with a digit less makes a shorter gap, which is of another shape.
+            if data.startswith(gap, at) and len(gap) == self.size:
+                return length, stamp
+        return -1, None
+
+    def follow(self, window: Window, parts: Multipart, events: list[Event]) -> None:
+        """Give out the bodies that end like a JPEG and are followed by this gap, up to the first that is not.
+
+        This is where a stream spends its time: about a microsecond a picture.
+
+        Parameters
+        ----------
+        window : Window
+            Its wire bytes begin with a body; afterwards with the first body that was not given out.
+        parts : Multipart
+            What is known of that body.
+        events : list of Event
+        """
+        data, view, after = window.data, window.view, self.after
+        size, size_behind = self.size, self.size + len(EOI)
+        digits_at, digits_end, template = self._digits_at, self._digits_end, self._behind_jpeg
+        plain = self._chunked and not self._stamp_end
+        start, length, head = window.raw, parts.length, parts.head
+        announced, stamp, following_stamp = parts.announced, parts.stamp, None
+        largest, trusted = parts.largest, parts.trusted
+        last = window.end - size
+        while True:
+            stop = start + length
+            if stop > last:
+                break
+            try:
+                following = int(data[stop + digits_at : stop + digits_end])
+            except ValueError:
+                break
+            if plain:
+                gap = template % (following, following + after)
+            else:
+                following_stamp = self._stamp(data, stop)
+                gap = template % self._values(following, following_stamp)
+            if not data.startswith(gap, stop - 2) or len(gap) != size_behind or not 0 < following <= trusted:
+                break
+            events.append(Part(view[start:stop], head, True, announced, stamp))
+            if length > largest:
+                largest = length
+            start = stop + size
+            length = announced = following
+            head, stamp = self.head, following_stamp
+        parts.believe(largest)
+        parts.length, parts.head, parts.announced, parts.stamp = length, head, announced, stamp
+        window.jump(start)
+
+    def _stamp(self, data: bytearray, at: int) -> bytes | None:
+        """Give the time stamp of a gap, b"" when it is none."""
+        if not self._stamp_end:
+            return None
+        stamp = bytes(data[at + self._stamp_at : at + self._stamp_end])
+        seconds, _, fraction = stamp.partition(b".")
+        return stamp if seconds.isdigit() and fraction.isdigit() else b""
+
+    def _values(self, length: int, stamp: bytes | None) -> tuple[int | bytes, ...]:
+        """Give what the template wants."""
+        if stamp is None:
+            return (length, length + self.after) if self._chunked else (length,)
+        return (length, stamp, length + self.after) if self._chunked else (length, stamp)
 
     @classmethod
     def learn(cls, trace: list[tuple[bool, bytes]], head: PartHead, length: int, after: int) -> Shape | None:
@@ -183,7 +225,7 @@ class Shape:
         shape = cls(head, tuple(fields), after)
         # It must recognise what it was made of; fields in an order that it cannot express show up here.
         gap = bytearray(b"".join(line for _, line in trace))
-        return shape if shape.match(gap, 0, len(gap), jpeg=False) == length else None
+        return shape if shape.match(gap, 0, len(gap))[0] == length else None
 
 
 def _last_chunk_size(trace: list[tuple[bool, bytes]], length: int, after: int) -> int | None:

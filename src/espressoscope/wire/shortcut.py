@@ -1,0 +1,169 @@
+"""The short cut of the parser: what a stream that goes its usual way takes instead of the general machine.
+
+A body of known length that lies in one piece on the wire is not unframed at all: its bytes are waited for
+where they arrive. And the bytes between two such bodies are recognised as a whole once their `shape` is
+learned. A picture then costs one comparison and one `Part`.
+
+Between two calls the window, the framing and the multipart machine are always in a state from which the
+general machine can go on, with the same result.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from espressoscope.wire.events import EOI, Part
+from espressoscope.wire.multipart import State
+from espressoscope.wire.shape import Shape
+
+if TYPE_CHECKING:
+    from espressoscope.wire.events import Event
+    from espressoscope.wire.framing import Chunked, Identity
+    from espressoscope.wire.multipart import Multipart
+    from espressoscope.wire.window import Window
+
+__all__ = ["ShortCut"]
+
+_MOST_SHAPES = 4
+_TYPICAL_GAP = 256
+
+
+class ShortCut:
+    """The short cut through one multipart body.
+
+    Parameters
+    ----------
+    window : Window
+    framing : Identity or Chunked
+    parts : Multipart
+
+    Attributes
+    ----------
+    due : int
+        Length of the body that is waited for where it arrives; 0 when none is.
+    shapes : list of Shape
+        What stood between bodies before, the one used last first.
+    """
+
+    __slots__ = ("_after", "_framing", "_in_gap", "_parts", "_window", "due", "shapes")
+
+    def __init__(self, window: Window, framing: Identity | Chunked, parts: Multipart) -> None:
+        self._window = window
+        self._framing = framing
+        self._parts = parts
+        self.due = 0
+        self.shapes: list[Shape] = []
+        self._after = 0  # bytes of the chunk behind the body at hand
+        self._in_gap = False  # what waits is the beginning of the gap that the first shape describes
+
+    def writable(self) -> memoryview:
+        """Give the free tail while a large body is due, but only so much that it ends about with a picture.
+
+        Otherwise the beginning of the next picture would have to be moved to the front of the buffer.
+        """
+        window = self._window
+        due = self.due
+        missing = max(1, due - (window.end - window.raw))
+        room = window.writable(missing)
+        return room[: missing + (len(room) - missing) // (due + _TYPICAL_GAP) * due + due // 16]
+
+    def received(self, events: list[Event]) -> bool:
+        """Deal with bytes just received; True: the general machine goes on."""
+        if self.due:
+            window = self._window
+            return window.end - window.raw >= self.due and self.bodies(events)
+        return not (self._in_gap and self._wait_in_gap())
+
+    def enter(self) -> bool:
+        """Begin with the body that the multipart machine has come to; False when it is not in one piece."""
+        parts = self._parts
+        if parts.searching:
+            return False
+        after = self._framing.hold(parts.length)
+        if after is None:
+            return False
+        self._after = after
+        return True
+
+    def bodies(self, events: list[Event]) -> bool:
+        """Give out the body at hand and all that follow in a known shape, as far as they are there.
+
+        Returns
+        -------
+        bool
+            True: the general machine goes on. False: more bytes are needed.
+        """
+        window = self._window
+        parts = self._parts
+        after = self._after
+        self.due = 0
+        parts.state = State.BODY
+        shape = self._expected()
+        while True:
+            if shape is not None:
+                shape.follow(window, parts, events)
+            start, length = window.raw, parts.length
+            stop = start + length
+            self._framing.resume(length + after)
+            if stop > window.end:
+                self.due = length
+                return False
+            if not window.data.endswith(EOI, start, stop):
+                parts.searching = True  # the general machine must look closer
+                return True
+            events.append(Part(window.view[start:stop], parts.head, True, parts.announced, parts.stamp))
+            parts.believe(length)
+            window.jump(stop)
+            window.trace = []
+            parts.state = State.GAP
+            self._framing.resume(after)
+            shape = self._step_over_gap()
+            if shape is None:
+                break
+        first = self.shapes[0] if self.shapes else None
+        self._in_gap = first is not None and first.after == after
+        return not (self._in_gap and self._wait_in_gap())
+
+    def _expected(self) -> Shape | None:
+        """Give the shape to expect behind the body at hand: one just learned from what was before it."""
+        window = self._window
+        shapes = self.shapes
+        if window.trace is not None:
+            shape = Shape.learn(window.trace, self._parts.head, self._parts.length, self._after)
+            window.trace = None
+            if shape is not None:
+                shapes[:] = [shape, *(known for known in shapes if known != shape)][:_MOST_SHAPES]
+        return shapes[0] if shapes and shapes[0].after == self._after else None
+
+    def _step_over_gap(self) -> Shape | None:
+        """Go to the body behind a gap of any known shape: the length may have won or lost a digit."""
+        window = self._window
+        parts = self._parts
+        for number, shape in enumerate(self.shapes):
+            if shape.after != self._after:
+                continue
+            length, stamp = shape.match(window.data, window.raw, window.end)
+            if 0 < length <= parts.trusted:
+                self.shapes.insert(0, self.shapes.pop(number))
+                window.jump(window.raw + shape.size)
+                window.trace = None
+                self._framing.resume(length + shape.after)
+                parts.state = State.BODY
+                parts.searching = False
+                parts.length, parts.head, parts.announced, parts.stamp = length, shape.head, length, stamp
+                return shape
+        return None
+
+    def _wait_in_gap(self) -> bool:
+        """Whether what waits is the mere beginning of the usual gap: nothing can be lost by waiting.
+
+        If the gap is all there, it is stepped over.
+        """
+        window = self._window
+        shape = self.shapes[0]
+        size = window.end - window.raw
+        if size <= len(shape.prefix) and shape.prefix.startswith(window.view[window.raw : window.end]):
+            return True
+        self._in_gap = False
+        self._step_over_gap()
+        return False
