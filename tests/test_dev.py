@@ -88,11 +88,16 @@ class Clone:
         return process.returncode, out, err
 
 
+def needs_ensurepip() -> None:
+    # Without it dev.py fetches pip from the index, and tests ask nobody.
+    if importlib.util.find_spec("ensurepip") is None:
+        pytest.skip("this Python has no ensurepip")
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """Make a clone whose environment has been made, by two programs started at the same time."""
-    if importlib.util.find_spec("ensurepip") is None:
-        pytest.skip("this Python has no ensurepip")
+    needs_ensurepip()
     clone = Clone(tmp_path_factory.mktemp("made") / "repo")
     both = [clone.start("env"), clone.start("env")]
     told = [process.communicate(timeout=100)[1] for process in both]
@@ -176,6 +181,7 @@ def test_moved_clone_gets_its_own_environment(made: Clone, tmp_path: Path) -> No
 
 
 def test_unreachable_index_is_said_plainly(tmp_path: Path) -> None:
+    needs_ensurepip()
     clone = Clone(tmp_path / "repo")
     text = PYPROJECT.replace("requires = []", 'requires = ["a-builder-nobody-has"]')
     (clone.folder / "pyproject.toml").write_text(text, encoding="utf-8")
