@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import gc
 import os
 import threading
 from typing import Any
@@ -83,6 +84,80 @@ def test_ending_cancels_what_is_left() -> None:
     assert runtime.call(answer(), pending=set()) == 42
     runtime.release()
     assert ended.is_set()
+
+
+def test_a_call_that_comes_too_late_is_cancelled() -> None:
+    runtime = acquire_runtime()
+    runtime.release()
+    with pytest.raises(concurrent.futures.CancelledError):
+        runtime.call(answer(), pending=set())
+    runtime.post(linger_not())
+
+
+async def linger_not() -> None:
+    await asyncio.sleep(0)
+
+
+def test_a_call_that_the_ending_loop_does_not_take_any_more_is_cancelled() -> None:
+    runtime = acquire_runtime()
+    running, go_on = threading.Event(), threading.Event()
+
+    async def hold_the_loop() -> None:
+        running.set()
+        go_on.wait(5)
+
+    runtime.post(hold_the_loop())
+    assert running.wait(5)
+    ending = threading.Thread(target=runtime.release)
+    ending.start()
+    ending.join(1.5)  # the stop is queued, the loop still held
+    pending: set[concurrent.futures.Future[Any]] = set()
+    outcome: list[object] = []
+
+    def call() -> None:
+        try:
+            outcome.append(runtime.call(answer(), pending=pending))
+        except concurrent.futures.CancelledError as error:
+            outcome.append(error)
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    while not pending:
+        caller.join(0.01)
+    go_on.set()
+    caller.join(5)
+    assert not caller.is_alive()
+    assert len(outcome) == 1
+
+
+def test_the_error_of_a_cancelled_call_is_not_complained_about(caplog: pytest.LogCaptureFixture) -> None:
+    runtime = acquire_runtime()
+    begun, ended = threading.Event(), threading.Event()
+
+    async def fail_when_cancelled() -> None:
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+            raise ValueError("on the way out")
+
+    pending: set[concurrent.futures.Future[Any]] = set()
+
+    def cancel() -> None:
+        begun.wait(5)
+        for future in tuple(pending):
+            future.cancel()
+
+    canceller = threading.Thread(target=cancel)
+    canceller.start()
+    with pytest.raises(concurrent.futures.CancelledError):
+        runtime.call(fail_when_cancelled(), pending=pending)
+    canceller.join(5)
+    assert ended.wait(5)
+    runtime.release()
+    gc.collect()
+    assert caplog.records == []
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
