@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import threading
 import warnings
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from espressoscope.api.runtime import Runtime, acquire_runtime
-from espressoscope.api.stream import FrameStream, no_frame_error
+from espressoscope.api.stream import FrameStream, check_waiting, no_frame_error
 from espressoscope.device.address import parse_address
 from espressoscope.engine.link import STALL_S
 from espressoscope.engine.session import CameraSession, StreamSource
@@ -27,14 +28,14 @@ if TYPE_CHECKING:
 __all__ = ["Camera"]
 
 _T = TypeVar("_T")
+_SLICE_S = 0.05
 
 
 class Camera:
     """An ESP32 camera on the network.
 
     Nothing happens on the network before `open`, which ``with`` and every first use call. All methods may be
-    called
-    from any thread; `close` from another thread ends calls that are waiting.
+    called from any thread; `close` from another thread ends calls that are waiting.
 
     Parameters
     ----------
@@ -85,31 +86,48 @@ class Camera:
         with self._lock:
             if self._session is None:
                 runtime = acquire_runtime()
+                reached: list[CameraSession] = []
                 try:
-                    found_by = self._given.found_by if self._given is not None else "given"
-                    self._session = self._run(runtime, CameraSession.open(self._address, found_by))
+                    self._run(runtime, self._reach(reached))
                 except BaseException:
+                    with contextlib.suppress(concurrent.futures.CancelledError, RuntimeError):
+                        runtime.call(_leave(reached), pending=set())
                     runtime.release()
                     raise
                 self._runtime = runtime
-                self._last_session = self._session
+                self._session = self._last_session = reached[0]
         return self
+
+    async def _reach(self, reached: list[CameraSession]) -> None:
+        found_by = self._given.found_by if self._given is not None else "given"
+        reached.append(await CameraSession.open(self._address, found_by))
 
     def close(self) -> None:
         """Let the camera go: its stream and waiting calls end; twice does nothing."""
-        for future in tuple(self._pending):
-            future.cancel()
-        with self._lock:
+        self._cancel_calls()
+        while not self._lock.acquire(timeout=_SLICE_S):
+            self._cancel_calls()  # another thread is about to open it
+        try:
             session, self._session = self._session, None
             runtime, self._runtime = self._runtime, None
+        finally:
+            self._lock.release()
         if session is None or runtime is None:
             return
         session.closed = True
+        self._cancel_calls()  # what began meanwhile; later calls find it closed
         try:
-            if runtime.problem() is None:
-                runtime.call(session.close(), pending=set())
+            if runtime.in_loop_thread:
+                runtime.post(session.close())
+            elif runtime.problem() is None:
+                with contextlib.suppress(concurrent.futures.CancelledError):
+                    runtime.call(session.close(), pending=set())
         finally:
             runtime.release()
+
+    def _cancel_calls(self) -> None:
+        for future in tuple(self._pending):
+            future.cancel()
 
     def __enter__(self) -> Camera:
         return self.open()
@@ -146,8 +164,7 @@ class Camera:
     # ---- what it is -------------------------------------------------------------------------------
 
     def _known(self) -> CameraSession:
-        # After close the figures of the last use stay readable; before the first use there is nothing to
-        # tell.
+        # After close the figures of the last use stay readable; before the first there is nothing to tell.
         return self._session or self._last_session or self._opened()[1]
 
     @property
@@ -188,8 +205,7 @@ class Camera:
         strict : bool
             Raise when the camera refused a value or reports another one afterwards.
         **values : bool, int, float or str
-            By canonical name (see `settings`) or the firmware's own. All are checked before the first is
-            sent.
+            By canonical name (see `settings`) or the firmware's own. All are checked before one is sent.
 
         Returns
         -------
@@ -199,8 +215,7 @@ class Camera:
         ------
         SettingError
             Unknown, or out of range: nothing was sent and `results` is empty. With `strict` also when one did
-            not
-            take: `results` then tells of each.
+            not take: `results` then tells of each.
         UnsupportedError
             This camera cannot be set.
         ConnectError, CameraTimeout, RemoteProtocolError
@@ -261,16 +276,13 @@ class Camera:
         self._command("clear_prefs")
 
     def set_wifi(self, ssid: str, password: str) -> None:
-        """Tell the camera which network to join after its next restart.
-
-        Both travel unencrypted, as the firmware wants them.
+        """Tell the camera which network to join after its next restart; both travel unencrypted.
 
         Raises
         ------
         SettingError
             The firmware cannot take a character (space, ``&``, ``#``, ``%``, non-ASCII) or more than 31 of
-            them;
-            nothing was sent.
+            them; nothing was sent.
         """
         runtime, session = self._opened()
         self._run(runtime, session.controls.set_wifi(ssid, password))
@@ -291,8 +303,7 @@ class Camera:
         ----------
         framesize : str, optional
             For one still of another size: the own stream pauses, the size is changed, the buffers are
-            flushed,
-            the size is restored, the stream goes on.
+            flushed, the size is restored, the stream goes on.
 
         Raises
         ------
@@ -336,28 +347,15 @@ class Camera:
         if buffer < 1 or timeout <= 0 or interval < 0:
             raise ValueError("buffer and timeout must be positive, interval must not be negative")
         runtime, session = self._opened()
-        subscription = Subscription(buffer, damaged=damaged)
-
-        async def begin() -> None:
-            await session.begin_streaming(source, interval if source == "snapshots" else None)
-            session.link.subscribe(subscription)
-
-        async def leave() -> None:
-            session.link.unsubscribe(subscription)
-            await session.end_streaming()
-
-        def end(wait: bool) -> None:
-            if session.closed:
-                return
-            if wait and runtime.problem() is None:
-                runtime.call(leave(), pending=set())
-            else:
-                runtime.post(leave())
-
-        self._run(runtime, begin())
-        if source == "snapshots":
-            timeout += interval
-        return FrameStream(session, subscription, timeout, end)
+        pause = interval if source == "snapshots" else None
+        waiting = Subscription(buffer, damaged=damaged)
+        stream = FrameStream(runtime, session, waiting, timeout + (pause or 0.0))
+        try:
+            self._run(runtime, stream.begin(source, pause))
+        except BaseException:
+            stream.abandon()  # it may have begun all the same
+            raise
+        return stream
 
     def latest(self, timeout: float = 5.0, after: int | None = None) -> Frame:
         """Give the newest whole frame, starting the stream when it does not run; it then runs until `close`.
@@ -381,6 +379,7 @@ class Camera:
         """
         runtime, session = self._opened()
         link = session.link
+        check_waiting(runtime)
         if not session.kept:
             self._run(runtime, session.keep_streaming())
 
@@ -393,3 +392,8 @@ class Camera:
                 raise CameraError("it was closed while this call waited", camera=session.camera)
             raise no_frame_error(session, timeout, timeout)
         return frame
+
+
+async def _leave(sessions: list[CameraSession]) -> None:
+    for session in sessions:
+        await session.close()

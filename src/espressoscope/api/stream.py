@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
+import copy
 import time
 from typing import TYPE_CHECKING
 
 from espressoscope.errors import CameraTimeout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
 
-    from espressoscope.engine.session import CameraSession
+    from espressoscope.api.runtime import Runtime
+    from espressoscope.engine.session import CameraSession, StreamSource
     from espressoscope.engine.slot import Subscription
     from espressoscope.model import Frame
 
-__all__ = ["FrameStream", "no_frame_error"]
+__all__ = ["FrameStream", "check_waiting", "no_frame_error"]
 
 
 class FrameStream:
@@ -29,16 +32,18 @@ class FrameStream:
     """
 
     def __init__(
-        self,
-        session: CameraSession,
-        subscription: Subscription,
-        timeout_s: float,
-        end: Callable[[bool], None],
+        self, runtime: Runtime, session: CameraSession, subscription: Subscription, timeout_s: float
     ) -> None:
+        self._runtime = runtime
         self._session = session
         self._subscription = subscription
         self._timeout_s = timeout_s
-        self._end: Callable[[bool], None] | None = end
+        self._closed = False
+
+    async def begin(self, source: StreamSource, interval_s: float | None) -> None:
+        """Start the camera's stream when it does not run, and take its frames; `Camera.stream` calls this."""
+        await self._session.begin_streaming(source, interval_s)
+        self._session.link.subscribe(self._subscription)
 
     @property
     def dropped(self) -> int:
@@ -56,26 +61,45 @@ class FrameStream:
         CameraTimeout, ConnectError
             None came for `timeout` seconds; the stream stays usable and may be asked again.
         """
-        if self._end is None:
+        if self._closed:
             raise StopIteration
+        check_waiting(self._runtime)
         session = self._session
         started = time.monotonic()
-        frame = self._subscription.wait(lambda: session.closed, self._timeout_s)
+        frame = self._subscription.wait(lambda: session.closed or self._closed, self._timeout_s)
         if frame is not None:
             return frame
-        if session.closed:
+        if session.closed or self._closed:
             self.close()
             raise StopIteration
         raise no_frame_error(session, time.monotonic() - started, self._timeout_s)
 
     def close(self) -> None:
-        """Stop taking frames; the last consumer's leaving ends the camera's stream. Twice does nothing."""
+        """Stop taking frames; the last consumer's leaving ends the camera's stream. Twice does nothing.
+
+        From another thread it also ends the wait for the next frame.
+        """
         self._close(wait=True)
 
     def _close(self, *, wait: bool) -> None:
-        end, self._end = self._end, None
-        if end is not None:
-            end(wait)
+        if self._closed:
+            return
+        self._closed = True
+        self._subscription.wake()
+        if self._session.closed:
+            return
+        leaving = _leave(self._session, self._subscription)
+        if wait and self._runtime.problem() is None:
+            with contextlib.suppress(
+                concurrent.futures.CancelledError
+            ):  # the camera is closed at this moment
+                self._runtime.call(leaving, pending=set())
+        else:
+            self._runtime.post(leaving)
+
+    def abandon(self) -> None:
+        """Close without waiting; from any thread, the loop's own included."""
+        self._close(wait=False)
 
     def __enter__(self) -> FrameStream:
         return self
@@ -86,15 +110,32 @@ class FrameStream:
         self.close()
 
     def __del__(self) -> None:
-        # Collected on any thread, the loop's own included: it must not wait there.
-        self._close(wait=False)
+        self.abandon()
+
+
+async def _leave(session: CameraSession, subscription: Subscription) -> None:
+    if session.link.unsubscribe(subscription):
+        await session.end_streaming()
+
+
+def check_waiting(runtime: Runtime) -> None:
+    """Refuse a wait that nothing could end.
+
+    Raises
+    ------
+    RuntimeError
+        On the loop's own thread, or in a forked process.
+    """
+    problem = runtime.problem()
+    if problem is not None:
+        raise RuntimeError(problem)
 
 
 def no_frame_error(session: CameraSession, waited_s: float, timeout_s: float) -> Exception:
     """Say why no frame came: the link's own reason when it has one, else that time ran out."""
     error = session.link.last_error
     if error is not None:
-        return error
+        return copy.copy(error)  # raised again and again, one object would gather every caller's traceback
     return CameraTimeout(
         f"no frame for {waited_s:.1f} s ({session.link.state.value})",
         phase="stream",

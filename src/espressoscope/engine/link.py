@@ -97,7 +97,6 @@ class Link:
         self._sequence = 0
         self._wall_offset_ns = time.time_ns() - time.perf_counter_ns()
         self._task: asyncio.Task[None] | None = None
-        self._sink: _Sink | None = None
         self._hurry = asyncio.Event()
         self._last_jpeg = b""
         self._next_frame: asyncio.Future[Frame] | None = None
@@ -130,15 +129,18 @@ class Link:
             )
 
     async def stop(self) -> None:
-        """End the stream and wake every waiter; does nothing when not running."""
+        """End the stream and wake every waiter; does nothing when not running.
+
+        It counts as stopped at once, and may be started again before the old connection is gone.
+        """
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
         self.state = LinkState.STOPPED
         self.latest.wake()
         for subscription in self._subscriptions:
             subscription.wake()
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
 
     def hurry(self) -> None:
         """Cut a back-off pause short: the camera has been seen."""
@@ -149,9 +151,10 @@ class Link:
         self._subscriptions = (*self._subscriptions, subscription)
 
     def unsubscribe(self, subscription: Subscription) -> bool:
-        """Stop handing frames to it; true when no subscription is left."""
-        self._subscriptions = tuple(each for each in self._subscriptions if each is not subscription)
-        return not self._subscriptions
+        """Stop handing frames to it; true when it was handed them until now."""
+        before = self._subscriptions
+        self._subscriptions = tuple(each for each in before if each is not subscription)
+        return len(self._subscriptions) < len(before)
 
     async def next_frame(self) -> Frame:
         """Wait for the next whole frame to arrive; the caller bounds the wait."""
@@ -196,26 +199,20 @@ class Link:
                 hint="Close the camera and open it again; the log tells more, please report it",
             )
             self.state = LinkState.STOPPED
-        finally:
-            self._drop_sink()
 
     async def _one_connection(self) -> CameraError | None:
-        sink = self._sink = _Sink(self)
+        sink = _Sink(self)
         try:
             source = await self._open_source(sink)
+            try:
+                return await self._watch(source, sink)
+            finally:
+                source.abort()
         except CameraError as error:
             return error
-        try:
-            return await self._watch(source, sink)
         finally:
-            source.abort()
-            self._drop_sink()
-
-    def _drop_sink(self) -> None:
-        # A late callback of an old connection must not feed a link that has moved on.
-        if self._sink is not None:
-            self._sink.link = None
-            self._sink = None
+            # A late callback of an old connection must not feed a link that has moved on.
+            sink.link = None
 
     async def _watch(self, source: Source, sink: _Sink) -> CameraError | None:
         opened_ns = time.perf_counter_ns()

@@ -9,6 +9,8 @@ slot, subscriptions and figures.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import copy
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
@@ -19,7 +21,7 @@ from espressoscope.device.probe import Relay, probe_stream
 from espressoscope.device.snapshots import SnapshotPoller, capture_fresh
 from espressoscope.device.stream import open_stream
 from espressoscope.engine.link import STALL_S, Link
-from espressoscope.errors import CameraTimeout, ConnectError, ConnectReason, UnsupportedError
+from espressoscope.errors import CameraError, CameraTimeout, ConnectError, ConnectReason, UnsupportedError
 from espressoscope.model import CameraInfo, Frame
 from espressoscope.tables.framesizes import SIZES
 from espressoscope.wire.pictures import PictureReader
@@ -37,6 +39,7 @@ __all__ = ["CameraSession", "StreamSource"]
 StreamSource = Literal["auto", "mjpeg", "snapshots"]
 
 _SNAP_TIMEOUT_S = 15.0
+_RESTORE_S = 0.4
 _FRESH_FRAMES = 3
 _FRESH_AFTER_NS = 300_000_000
 _TRUSTED_AFTER_NS = 1_000_000_000
@@ -119,15 +122,24 @@ class CameraSession:
         """Stop the stream and let its waiters go; twice does nothing."""
         self.closed = True
         await self.link.stop()
+        # A large still that was broken off is restoring the camera's size: that takes two short requests.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_RESTORE_S), self._pausing:
+                pass
         if self._ready_source is not None:
             self._ready_source[0].abort()
             self._ready_source = None
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise CameraError("it has been closed", camera=self.camera, hint="Call open() to use it again")
 
     # ---- the stream -----------------------------------------------------------------------------
 
     async def keep_streaming(self, source: StreamSource = "auto") -> None:
         """Start the stream and keep it until `close`."""
         async with self._pausing:
+            self._check_open()
             self._choose(source, None)
             self.kept = True
             self.link.start()
@@ -135,6 +147,7 @@ class CameraSession:
     async def begin_streaming(self, source: StreamSource, interval_s: float | None) -> None:
         """Start the stream for one more consumer."""
         async with self._pausing:
+            self._check_open()
             self._choose(source, interval_s)
             self._users += 1
             self.link.start()
@@ -232,24 +245,23 @@ class CameraSession:
         """
         if framesize is not None:
             return await self._snap_large(framesize)
-        if not self.link.stopped:
-            if self._mode == "mjpeg":
-                return await self._snap_from_stream()
-            return await self._snap_from_poller()
-        device = self.device
-        if device is None or device.family.snapshot_path is None:
-            await self.begin_streaming("mjpeg", None)
-            try:
-                return await self._snap_from_stream()
-            finally:
-                await self.end_streaming()
-        part = await capture_fresh(device.port, device.snapshot_path())
-        return self._frame(part)
-
-    async def _snap_from_poller(self) -> Frame:
-        # The poller and this share the one-at-a-time control port, so captures stay in order.
-        device = self._device()
-        return self._frame(await capture_fresh(device.port, device.snapshot_path()))
+        # Decided under the lock: the stream must neither pause, nor begin beside a capture, meanwhile.
+        async with self._pausing:
+            self._check_open()
+            device = self.device
+            path = None if device is None else device.family.snapshot_path
+            idle = self.link.stopped
+            if device is not None and path is not None and (idle or self._mode == "snapshots"):
+                # With a poller the one-at-a-time control port keeps the captures in order.
+                return self._frame(await capture_fresh(device.port, path))
+            if idle:
+                self._choose("mjpeg", None)
+            self._users += 1  # keeps the stream while this waits for it
+            self.link.start()
+        try:
+            return await self._snap_from_stream()
+        finally:
+            await self.end_streaming()
 
     async def _snap_from_stream(self) -> Frame:
         """Take the first frame that cannot have been begun before the call.
@@ -269,7 +281,7 @@ class CameraSession:
                         break
                     ended_ns = time.perf_counter_ns()
         except TimeoutError:
-            raise self.link.last_error or CameraTimeout(
+            raise copy.copy(self.link.last_error) or CameraTimeout(
                 f"no fresh frame within {_SNAP_TIMEOUT_S:g} s",
                 phase="stream",
                 timeout_s=_SNAP_TIMEOUT_S,
@@ -285,6 +297,7 @@ class CameraSession:
         spec = table.spec("framesize")
         wanted = str(table.check(spec, framesize))
         async with self._pausing:
+            self._check_open()
             resume = not self.link.stopped
             before = (await self.status()).get("framesize")
             if resume:
