@@ -13,7 +13,7 @@ from rich.text import Text
 import espressoscope as es
 from espressoscope.cli.common import FAILED, CommandRun, JsonOption, VerboseOption, examples
 from espressoscope.cli.contact_sheet import Tile, contact_sheet
-from espressoscope.cli.discover import SearchDisplay, say_why_none
+from espressoscope.cli.discover import SearchDisplay, in_order, say_why_none
 from espressoscope.cli.files import put_picture
 from espressoscope.cli.naming import file_stem, unique_labels
 from espressoscope.cli.output import clean, plain_table
@@ -86,6 +86,7 @@ class _Demo:
         self._seconds = seconds
         self._stack = stack
         self._watchers: list[Watcher] = []
+        self._steps = 0
 
     def run(self, cameras: int | None, real: bool) -> None:
         infos = self._find_real(cameras) if real else self._find_simulated(cameras or _CAMERAS)
@@ -103,18 +104,19 @@ class _Demo:
 
     # --- finding
 
-    def _step(self, number: int, text: str) -> None:
+    def _step(self, text: str) -> None:
+        self._steps += 1
         self._out.say()
-        heading = Text(f"{number}. ", "bold cyan")
+        heading = Text(f"{self._steps}. ", "bold cyan")
         heading.append(text, "bold")
         self._out.say(heading)
 
     def _find_simulated(self, count: int) -> list[es.CameraInfo]:
-        self._step(1, f"Starting {count} simulated camera{'s' if count > 1 else ''}, a program of their own")
+        self._step(f"Starting {count} simulated camera{'s' if count > 1 else ''}, a program of their own")
         limit_s = self._seconds + _OVERHEAD_S
         options = ["--firmware", _MIX, "--name", "Microscope"]
         simulator = self._stack.enter_context(SimulatorProcess(count, options, limit_s))
-        self._step(2, "Looking for cameras on 127.0.0.1, asking each port as on any network")
+        self._step("Looking for cameras on 127.0.0.1, asking each port as on any network")
         expected = [str(camera["url"]) for camera in simulator.cameras]
         with SearchDisplay(self._out) as display:
             search = es.discover("127.0.0.1/32", simulator.ports, progress=display.tell)
@@ -132,9 +134,9 @@ class _Demo:
         return ours
 
     def _find_real(self, most: int | None) -> list[es.CameraInfo]:
-        self._step(1, "Looking for cameras on the network")
+        self._step("Looking for cameras on the network")
         with SearchDisplay(self._out) as display:
-            infos = list(display.follow(es.discover(progress=display.tell)))
+            infos = in_order(display.follow(es.discover(progress=display.tell)))
         if not infos:
             self._run.code = FAILED
             say_why_none(self._out, narrowed=False)
@@ -153,7 +155,7 @@ class _Demo:
             watcher.start()
 
     def _show_settings(self) -> None:
-        self._step(len("12") + 1, "Changing a setting of each, and asking the camera what it now has")
+        self._step("Changing a setting of each, and asking the camera what it now has")
         deadline = time.monotonic() + _OPEN_S
         for watcher in self._watchers:
             watcher.wait_until_set(max(0.0, deadline - time.monotonic()))
@@ -166,14 +168,14 @@ class _Demo:
 
     def _watch(self) -> None:
         self._step(
-            4, f"Streaming from {'all at once' if len(self._watchers) > 1 else 'it'} for {self._seconds:g} s"
+            f"Streaming from {'all at once' if len(self._watchers) > 1 else 'it'} for {self._seconds:g} s"
         )
         end = time.monotonic() + self._seconds
         if not self._out.live:
             self._run.ending.wait(self._seconds)
             return
         with Live(
-            self._table(),
+            self._table(self._seconds),
             console=self._out.console,
             auto_refresh=False,
             transient=True,
@@ -194,10 +196,13 @@ class _Demo:
             ("AGE", "right"),
             ("FRAMES", "right"),
         )
-        for watcher in self._watchers:
+        watchers = self._watchers if left_s is None else self._watchers[: self._out.room]
+        for watcher in watchers:
             table.add_row(clean(watcher.label, 32), *watcher.cells())
         if left_s is not None:
-            table.caption = Text(f"{left_s:.0f} s left, Ctrl-C ends", "dim")
+            more = len(self._watchers) - len(watchers)
+            text = f"and {more} more; " if more else ""
+            table.caption = Text(f"{text}{left_s:.0f} s left, Ctrl-C ends", "dim")
             table.caption_justify = "left"
         return table
 
@@ -226,7 +231,7 @@ class _Demo:
             )
             sheet = self._folder / SHEET
             put_picture(sheet, contact_sheet(tiles, title), replace=True)
-            self._step(5, f"Left in {self._folder}: {SHEET} and {len(with_frames)} JPEGs")
+            self._step(f"Left in {self._folder}: {SHEET} and {len(with_frames)} JPEGs")
         for watcher in self._watchers:
             self._out.json(**watcher.keys(), contact_sheet=None if sheet is None else str(sheet))
 

@@ -13,7 +13,7 @@ import espressoscope as es
 from espressoscope.cli.common import FAILED, CommandRun, JsonOption, VerboseOption, WrongUse, examples
 from espressoscope.cli.output import Output, clean, plain_table
 
-__all__ = ["SearchDisplay", "as_keys", "camera_table", "discover", "say_why_none"]
+__all__ = ["SearchDisplay", "as_keys", "camera_table", "discover", "in_order", "say_why_none"]
 
 
 @examples(
@@ -81,6 +81,11 @@ def camera_table(infos: Iterable[es.CameraInfo], *, found_by: bool = True) -> An
     return table
 
 
+def in_order(infos: Iterable[es.CameraInfo]) -> list[es.CameraInfo]:
+    """Sort cameras by address, numbers as numbers."""
+    return sorted(infos, key=lambda info: [int(n) for n in re.findall(r"\d{1,9}", info.url)])
+
+
 def _port_and_path(info: es.CameraInfo) -> str:
     """Shorten the stream's address where it has the camera's host: eighty columns are soon full."""
     if info.stream_url is None:
@@ -109,7 +114,7 @@ class SearchDisplay:
         if self._live is not None:
             self._live.__exit__(*error)
             if self._found:
-                self._out.table(camera_table(self._found))
+                self._out.table(camera_table(in_order(self._found)))
 
     def tell(self, progress: Any) -> None:
         """Show how far the search is."""
@@ -132,7 +137,8 @@ class SearchDisplay:
 
     def _draw(self) -> None:
         if self._live is not None:
-            parts = [camera_table(self._found)] if self._found else []
+            # The newest last; all of them follow in the end.
+            parts = [camera_table(self._found[-self._out.room :])] if self._found else []
             self._live.update(Group(*parts, self._progress), refresh=True)
 
 

@@ -74,6 +74,11 @@ class Output:
             self.console.is_terminal and not self.console.is_dumb_terminal and not both and not verbose
         )
 
+    @property
+    def room(self) -> int:
+        """Lines a table that is redrawn may have: more than the screen would leave traces above it."""
+        return max(3, self.console.height - 4)
+
     def json(self, **keys: Any) -> None:
         """Write one object as one line to stdout, at once; nothing without ``--json``.
 

@@ -39,5 +39,6 @@ class Parent:
         """Whether it still runs."""
         if sys.platform == "win32":
             return _process_runs(self._handle)
-        # A child whose parent ends is given to another at once, so a reused id cannot deceive.
-        return os.getppid() == self.pid
+        else:
+            # A child whose parent ends is given to another at once, so a reused id cannot deceive.
+            return os.getppid() == self.pid

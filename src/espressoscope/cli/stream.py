@@ -100,6 +100,7 @@ class _Streaming:
         self._missing = 0
         self._last_sequence: int | None = None
         self._began = time.monotonic()
+        self._newest = self._began
         self._first: float | None = None
 
     def run(self, source: Any, damaged: bool) -> None:
@@ -115,7 +116,7 @@ class _Streaming:
             self._summarise(self._camera.stats)
 
     def _take(self, frames: Any, display: "_Display") -> None:
-        newest = time.monotonic()
+        self._newest = time.monotonic()
         trouble: es.CameraError | None = None
         while not self._over():
             try:
@@ -125,14 +126,26 @@ class _Streaming:
             except es.CameraError as error:
                 trouble = error
                 # A short wait of ours ended: time to look at the clock and to redraw, not yet to give up.
-                if time.monotonic() - newest >= _SILENCE_S:
-                    raise
+                if time.monotonic() - self._newest >= _SILENCE_S:
+                    raise self._silence(error) from None
             else:
-                newest = time.monotonic()
+                self._newest = time.monotonic()
                 self._keep(frame)
             display.refresh()
         if not self._frames and trouble is not None and not self._run.ending.asked:
-            raise trouble  # its time is over and nothing came
+            raise self._silence(trouble)  # its time is over and nothing came
+
+    def _silence(self, error: es.CameraError) -> es.CameraError:
+        """Say how long there was nothing, where the stream itself has no better reason."""
+        if not isinstance(error, es.CameraTimeout) or error.timeout_s != _POLL_S:
+            return error
+        return es.CameraTimeout(
+            f"no frame for {time.monotonic() - self._newest:.0f} s",
+            phase=error.phase,
+            timeout_s=_SILENCE_S,
+            camera=error.camera,
+            hint=error.hint,
+        )
 
     def _over(self) -> bool:
         if self._run.ending.asked or (self._most is not None and self._frames >= self._most):

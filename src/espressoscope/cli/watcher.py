@@ -20,6 +20,7 @@ _POLL_S = 1.0
 _PAUSE_S = 0.5
 _NOTE_S = 0.2
 _OLD_S = 2.0
+_SILENT_S = 5.0
 
 
 class Watcher:
@@ -53,7 +54,9 @@ class Watcher:
         self._before: object = None
         self._result: es.SetResult | None = None
         self._error: Exception | None = None
+        self._connected = False
         self._noted = 0.0
+        self._stopped_at: float | None = None
         self._settled = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name=f"demo {clean(label, 30)}", daemon=True)
@@ -66,6 +69,7 @@ class Watcher:
 
     def stop(self) -> None:
         """Ask it to end, and end what it waits for."""
+        self._stopped_at = self._stopped_at or time.time()
         self._stopping.set()
         self._settled.set()
         self._camera.close()
@@ -86,12 +90,13 @@ class Watcher:
                 self._use()
             except Exception as error:  # noqa: BLE001 (a thread's boundary; told in the table)
                 if not self._stopping.is_set():
-                    self._error = error
+                    self._error, self._connected = error, False
             self._settled.set()
             self._stopping.wait(_PAUSE_S)
 
     def _use(self) -> None:
         with self._camera as camera:
+            self._connected = True
             if self._result is None:
                 self._change_a_setting(camera)
             self._settled.set()
@@ -131,24 +136,25 @@ class Watcher:
 
     @property
     def ok(self) -> bool:
-        """Whether it was set, where it can be, and gave frames."""
-        return self.frame is not None and (self._result is None or self._result.ok)
+        """Whether it was set, where it can be, gave frames, and went on giving them to the end."""
+        taken = self._result is None or self._result.ok
+        return taken and self._age_s is not None and self._age_s < _SILENT_S
 
     @property
     def _age_s(self) -> float | None:
-        return None if self.frame is None else max(0.0, time.time() - self.frame.received_ns / 1e9)
+        if self.frame is None:
+            return None
+        return max(0.0, (self._stopped_at or time.time()) - self.frame.received_ns / 1e9)
 
     def _state(self) -> str:
-        if self._error is not None and (self.frame is None or (self._age_s or 0) > _OLD_S):
+        if self._error is not None and not self._connected:
             return "failed"
-        if self._stats is None:
-            return "opening"
-        return str(self._stats.state)
+        return "opening" if self._stats is None else str(self._stats.state)
 
     def cells(self) -> list[Text]:
         """Give its line of the live table, the name left out: state, fps, KB/s, size, age, frames."""
         state, stats, age_s = self._state(), self._stats, self._age_s
-        colour = {"live": "green", "failed": "red"}.get(state, "yellow")
+        colour = {"live": "green", "failed": "red", "stalled": "red"}.get(state, "yellow")
         if stats is None:
             return [Text(state, colour), *(Text("-", "dim") for _ in range(5))]
         return [
@@ -167,8 +173,15 @@ class Watcher:
         """Give its line of the table of settings, the name left out."""
         result = self._result
         if result is None:
-            why = "cannot be set" if self._error is None else clean(self._error, 60)
-            return [Text("-", "dim")] * 4 + [Text(why, "yellow")]
+            error = self._error
+            why = (
+                "cannot be set"
+                if error is None
+                else error.message
+                if isinstance(error, es.CameraError)
+                else error
+            )
+            return [Text("-", "dim")] * 4 + [Text(clean(why, 60), "yellow")]
         mark = Text("ok", "green") if result.ok else Text(clean(result.message, 60), "red")
         told = Text(clean(shown(result.actual), 20), "bold")
         return [Text(_SETTING), Text(shown(self._before)), Text(shown(result.asked)), told, mark]
@@ -181,6 +194,10 @@ class Watcher:
         """Say what went wrong."""
         if self._result is not None and not self._result.ok:
             return f"{_SETTING} did not take ({self._result.message})"
+        if self.frame is not None:
+            return f"no frame for the last {self._age_s:.0f} s"
+        if self._connected:
+            return f"it answers, but not one whole frame came ({self._state()})"
         if isinstance(self._error, es.CameraError):
             return self._error.message
         return "no frame came" if self._error is None else f"{type(self._error).__name__}: {self._error}"
