@@ -224,6 +224,28 @@ def test_a_page_instead_of_a_stream() -> None:
     assert error.reason is es.ConnectReason.NOT_A_CAMERA
 
 
+@pytest.mark.parametrize(
+    "location",
+    [
+        b"http://127.0.0.1:99999/",
+        b"http://127.0.0.1:abc/",
+        b"http://[::1/",
+        b"/a b",
+        b"/x\x01y",
+        b"\xe2\x82\xac",
+        b"",
+        b"http://127.0.0.2/",
+        b"?",
+        b"/again",
+    ],
+)
+def test_a_redirect_that_leads_nowhere(location: bytes) -> None:
+    with server(reply(b"", "302 Found", b"Location: " + location + b"\r\n")) as url:
+        error = failure(url + "/cam")
+    assert isinstance(error, es.ConnectError)
+    assert error.reason is es.ConnectReason.NOT_A_CAMERA
+
+
 def test_a_stream_without_http_head_is_named() -> None:
     def serve(connection: socket.socket, request: bytes) -> None:
         connection.sendall(

@@ -98,3 +98,22 @@ def test_any_text_is_an_address_or_a_clear_error(text: str) -> None:
 def test_texts_from_the_network_are_cleaned() -> None:
     assert clean_text("cam\x1b[2J\u202e\r\n one ") == "cam[2J one"
     assert len(clean_text("x" * 500)) == 64
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://me:XQ@ZW@host:x/",
+        "http://me:XQ/@host/",
+        "http://me:XQ/ZW@host/",
+        "me:XQ@host:99999",
+        "me:XQ@ho/st",
+        "ftp://me:XQ@host/",
+        "http://m%3Ae:XQ@host/",
+    ],
+)
+def test_a_password_in_a_bad_address_is_not_shown(text: str) -> None:
+    with pytest.raises(CameraError) as caught:
+        parse_address(text)
+    assert "XQ" not in str(caught.value)
+    assert "ZW" not in str(caught.value)

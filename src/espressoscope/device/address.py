@@ -77,7 +77,8 @@ def parse_address(text: str) -> Address:
         The URL's scheme is not http.
     """
     rest = text.strip()
-    shown = clean_text(re.sub(r"//[^/@]*@", "//", rest), 100)
+    # Up to the last @: a password may hold one, and a slash that cuts the URL short, unquoted by mistake.
+    shown = clean_text(re.sub(r"^(.*?://)?.*@", r"\1", rest, flags=re.DOTALL), 100)
     scheme, separator, after = rest.partition("://")
     path = ""
     if separator:
@@ -99,6 +100,8 @@ def parse_address(text: str) -> Address:
         userinfo, _, rest = rest.rpartition("@")
         user, _, password = userinfo.partition(":")
         auth = (unquote(user), unquote(password))
+        if ":" in auth[0]:
+            raise _not_an_address(shown, "basic authentication takes no colon in a user name")
     host, port = _host_and_port(rest, shown)
     if any(c <= " " or c >= "\x7f" for c in path):
         raise _not_an_address(shown, "the path must be written in ASCII, without spaces")

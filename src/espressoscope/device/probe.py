@@ -67,20 +67,31 @@ async def probe_stream(address: Address) -> tuple[Address, StreamConnection, Rel
         if is_stream:
             return address, connection, relay
         connection.abort()
-        location = connection.location
-        if location is None:
+        target = _redirected(address, connection.location)
+        if target is None:
             break
-        target = urlsplit(urljoin(address.url, location))
-        if target.hostname != address.host or target.scheme != "http":
-            break
-        path = target.path + (f"?{target.query}" if target.query else "")
-        address = replace(address, port=target.port or 80, path=path)
+        address = target
     error = connection.closed.result() if connection.closed.done() else None
     if isinstance(error, ConnectError) and error.reason is not ConnectReason.NOT_A_CAMERA:
         raise error
     if connection.head is None and error is not None:
         raise error
     return None
+
+
+def _redirected(address: Address, location: str | None) -> Address | None:
+    """Give where a redirect leads; None when that is another host, or cannot be asked for."""
+    if not location or not all("!" <= c <= "~" for c in location):
+        return None
+    try:
+        target = urlsplit(urljoin(address.url, location))
+        port = target.port or 80
+    except ValueError:
+        return None
+    if target.scheme != "http" or (target.hostname or "").lower() != address.host.lower():
+        return None
+    path = (target.path or "/") + (f"?{target.query}" if target.query else "")
+    return replace(address, port=port, path=path)
 
 
 async def _is_stream(connection: StreamConnection, relay: Relay) -> bool:
