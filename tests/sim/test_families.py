@@ -362,3 +362,22 @@ def test_tasmota_answers_unknown_paths_at_length() -> None:
             assert wire.read_past(b"\r\n\r\n").startswith(b"HTTP/1.1 404 Not Found\r\n")
             assert wire.chunk().startswith(b"File Not Found\n\nURI: /status\nMethod: GET\nArguments: 1\n")
         assert get(camera.stream_url, "/nothing").body == b"Not found: /nothing"
+
+
+def test_capture_waits_for_a_stream_whose_reader_does_not_read() -> None:
+    with SimulatedCamera(framesize="VGA", fps=200, send_timeout_s=0.5, prerender=True) as camera:
+        camera.prepare()
+        with Wire(camera.stream_url) as stalled:
+            stalled.ask("/")
+            wait_until(lambda: len(camera.sent) > 20, what="a stream")
+            assert get(camera.url, "/capture").status == 200
+            # Buffers full, two send timeouts: the stream ends, and with it the wait for it.
+            last = camera.captured[-1].number
+            wait_until(lambda: camera.sent[-1].number < last or not_sending(camera), what="a stalled stream")
+            assert get(camera.url, "/capture").status == 200
+
+
+def not_sending(camera: SimulatedCamera) -> bool:
+    before = camera.sent.total
+    time.sleep(0.2)
+    return camera.sent.total == before

@@ -109,7 +109,7 @@ def test_second_stream_client() -> None:
             left = time.monotonic()
             second.read_past(b"\r\n\r\n")
             # 0.1 s on the real one; the rest is the test machine's.
-            assert time.monotonic() - left < 0.5
+            assert time.monotonic() - left < 1.0
 
 
 def test_thirteen_idle_connections() -> None:

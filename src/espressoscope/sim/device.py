@@ -125,8 +125,10 @@ class Device:
         The last 1000 request lines, as they came.
     stream_kill : bool
         Set by ``/stop``: the stream loop ends after the frame under way.
-    resumed : asyncio.Event
+    streams_may_run : asyncio.Event
         Clear while ``/capture`` holds the stream.
+    stream_waits : asyncio.Event
+        Set by the stream loop when it has noticed that, or has ended.
     """
 
     def __init__(self, options: DeviceOptions, workshop: Workshop) -> None:
@@ -161,8 +163,9 @@ class Device:
 
     def _reset(self) -> None:
         self.stream_kill = False
-        self.resumed = asyncio.Event()
-        self.resumed.set()
+        self.streams_may_run = asyncio.Event()
+        self.streams_may_run.set()
+        self.stream_waits = asyncio.Event()
         self.active_streams = 0
         self.previous_streams = 0
         self.images_served = 0
@@ -300,6 +303,20 @@ class Device:
                 self._queued = await self._shoot()
                 self._queued_until = asyncio.get_running_loop().time() + max(self.period_s, 0.01)
         return self.sensor.set(var, value)
+
+    async def hold_stream(self) -> None:
+        """Stop the stream between two frames, as ``IS_STREAM_PAUSE`` does; waits for its loop to notice.
+
+        With a reader that does not read, that takes until the stream's send timeout.
+        """
+        self.streams_may_run.clear()
+        self.stream_waits.clear()
+        if self.active_streams:
+            await self.stream_waits.wait()
+
+    def release_stream(self) -> None:
+        """Let the stream go on."""
+        self.streams_may_run.set()
 
     async def side_delay(self, seconds: float) -> None:
         """Spend time the firmware spends on other things: LEDs, flash memory."""

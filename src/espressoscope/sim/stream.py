@@ -157,7 +157,9 @@ async def run_stream(
             if layout.opening:
                 await connection.write(layout.wrap(layout.opening))
             while True:
-                await device.resumed.wait()
+                if not device.streams_may_run.is_set():
+                    device.stream_waits.set()
+                    await device.streams_may_run.wait()
                 if device.faults:
                     if not await send_faulty(device, connection, layout, alarm):
                         return False
@@ -171,6 +173,7 @@ async def run_stream(
     finally:
         device.active_streams -= 1
         device.previous_streams += 1
+        device.stream_waits.set()
 
 
 async def _send_frame(

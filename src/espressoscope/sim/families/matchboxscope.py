@@ -156,7 +156,8 @@ class _Firmware:
         device = self.device
         lamp_s = _LAMP_SETTLES_S if device.sensor["autolamp"] else 0.0
         await device.side_delay(_LED_S + lamp_s)
-        device.resumed.clear()
+        if self.extras:
+            await device.hold_stream()
         try:
             shot = await device.take_single()
             device.captured.enter(shot.number, shot.jpeg)
@@ -165,7 +166,7 @@ class _Firmware:
                 device.images_served += 1
                 await device.side_delay(_AFTER_CAPTURE_S)
         finally:
-            device.resumed.set()
+            device.release_stream()
         return True
 
     async def stop(self, exchange: Exchange) -> bool:
