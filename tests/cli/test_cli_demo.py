@@ -186,7 +186,7 @@ def frame() -> es.Frame:
 
 @pytest.mark.parametrize("count", [1, 2, 5, 24, 48])
 def test_contact_sheet_shows_each_camera(frame: es.Frame, count: int) -> None:
-    tiles = [Tile(f"Camera {n}", "matchboxscope", frame) for n in range(count)]
+    tiles = [Tile(f"Camera {n}", ["matchboxscope"], frame) for n in range(count)]
     sheet = open_picture(contact_sheet(tiles, "A title"))
     assert sheet.shape[1] <= 2000
     assert sheet.std() > 20
@@ -195,6 +195,6 @@ def test_contact_sheet_shows_each_camera(frame: es.Frame, count: int) -> None:
 def test_contact_sheet_says_where_there_is_no_picture(frame: es.Frame) -> None:
     broken = es.Frame(frame.jpeg[:5000], 0, frame.received_ns, None, 800, 600, "x", "truncated")
     nonsense = es.Frame(os.urandom(500), 0, frame.received_ns, None, 800, 600, "x", "corrupt")
-    tiles = [Tile("whole", "", frame), Tile("x" * 500, "y" * 500, None), Tile("broken", "", broken)]
-    with_all = open_picture(contact_sheet([*tiles, Tile("nonsense", "", nonsense)], "title " * 100))
+    tiles = [Tile("whole", [], frame), Tile("x" * 500, ["y" * 500], None), Tile("broken", ["a"] * 99, broken)]
+    with_all = open_picture(contact_sheet([*tiles, Tile("nonsense", [], nonsense)], "title " * 100))
     assert with_all.std() > 20

@@ -28,14 +28,14 @@ class Tile(NamedTuple):
     ----------
     name : str
         In large letters.
-    detail : str
-        In small letters beside the time.
+    details : list of str
+        In small letters behind time and size, the most important first.
     frame : Frame or None
         None leaves the place dark and says so.
     """
 
     name: str
-    detail: str
+    details: list[str]
     frame: es.Frame | None
 
 
@@ -86,14 +86,17 @@ def _draw_tile(sheet: Any, draw: Any, tile: Tile, corner: tuple[int, int], size:
         sheet.paste(picture, (left + (width - picture.width) // 2, top + (height - picture.height) // 2))
     below = top + height
     _write(draw, (left + 12, below + 8), tile.name, 17, _TITLE, width - 24)
-    _write(draw, (left + 12, below + 33), _small(tile), 13, _QUIET, width - 24)
+    details = _details(tile)
+    while len(details) > 1 and draw.textlength("   ".join(details), font=_font(13)) > width - 24:
+        details.pop()
+    _write(draw, (left + 12, below + 33), "   ".join(details), 13, _QUIET, width - 24)
 
 
-def _small(tile: Tile) -> str:
+def _details(tile: Tile) -> list[str]:
     if tile.frame is None:
-        return tile.detail
+        return list(tile.details)
     taken = datetime.fromtimestamp(tile.frame.received_ns / 1e9, UTC)
-    return f"{taken:%H:%M:%S} UTC   {tile.frame.width}x{tile.frame.height}   {tile.detail}"
+    return [f"{taken:%H:%M:%S} UTC", f"{tile.frame.width}x{tile.frame.height}", *tile.details]
 
 
 def _picture(frame: es.Frame | None, size: tuple[int, int]) -> Any:

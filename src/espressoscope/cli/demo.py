@@ -223,9 +223,7 @@ class _Demo:
             watcher.path = self._folder / f"{file_stem(watcher.label)}.jpg"
             put_picture(watcher.path, watcher.frame.jpeg, replace=True)
         if with_frames:
-            tiles = [
-                Tile(clean(w.label, 64), f"{w.info.firmware}   {w.rates()}", w.frame) for w in self._watchers
-            ]
+            tiles = [Tile(clean(w.label, 64), [w.info.firmware, *w.rates()], w.frame) for w in self._watchers]
             title = (
                 f"{len(self._watchers)} cameras at once, {time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC"
             )

@@ -186,9 +186,10 @@ class Watcher:
         told = Text(clean(shown(result.actual), 20), "bold")
         return [Text(_SETTING), Text(shown(self._before)), Text(shown(result.asked)), told, mark]
 
-    def rates(self) -> str:
-        """Tell its frame and data rate."""
-        return "" if self._stats is None else f"{self._stats.fps:.1f} fps   {self._stats.kb_per_s:.0f} KB/s"
+    def rates(self) -> list[str]:
+        """Tell its frame and data rate, where there are any."""
+        stats = self._stats
+        return [] if stats is None else [f"{stats.fps:.1f} fps", f"{stats.kb_per_s:.0f} KB/s"]
 
     def trouble(self) -> str:
         """Say what went wrong."""
