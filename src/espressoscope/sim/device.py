@@ -7,6 +7,7 @@ is the families'.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import math
 import random
@@ -307,12 +308,13 @@ class Device:
     async def hold_stream(self) -> None:
         """Stop the stream between two frames, as ``IS_STREAM_PAUSE`` does; waits for its loop to notice.
 
-        With a reader that does not read, that takes until the stream's send timeout.
+        With a reader that does not read, that takes until the stream's send timeout, and no longer.
         """
         self.streams_may_run.clear()
         self.stream_waits.clear()
         if self.active_streams:
-            await self.stream_waits.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.stream_waits.wait(), self.options.send_timeout_s)
 
     def release_stream(self) -> None:
         """Let the stream go on."""
