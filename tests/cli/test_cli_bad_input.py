@@ -95,6 +95,12 @@ def test_no_way_to_the_network(netns: PrivateNetwork, tmp_path: Path) -> None:
         told(done.stderr)
 
 
+def test_a_password_is_never_shown(cli: Cli, address: str) -> None:
+    for where in (address, "127.0.0.1:1", "127.0.0.1:99999", "nosuchcamera.invalid"):
+        result = cli.run("stream", f"http://me:sEcReT@{where}", "--frames", "2", "--verbose")
+        assert "sEcReT" not in result.out + result.err
+
+
 def test_several_hosts_that_fail_are_each_told_once(cli: Cli) -> None:
     result = cli.run("snap", "127.0.0.1:1", "nosuchcamera.invalid")
     assert result.code == 1

@@ -121,6 +121,17 @@ def test_a_reader_that_goes_away_ends_it_quietly(cli: Cli, address: str, argumen
     assert "BrokenPipe" not in result.err or "-v" in arguments
 
 
+def test_a_demo_whose_reader_goes_away_takes_its_simulator_along(cli: Cli) -> None:
+    reading, writing = os.pipe()
+    try:
+        running = cli.start("demo", "--cameras", "1", "--seconds", "30", stdout=writing)
+    finally:
+        os.close(writing)
+    os.read(reading, 10)
+    os.close(reading)
+    assert running.finish(20).code == 0
+
+
 def test_a_full_disk_behind_stdout_is_told(cli: Cli, address: str) -> None:
     if not os.path.exists("/dev/full"):
         pytest.skip("no /dev/full here")

@@ -171,7 +171,6 @@ class CommandRun:
 
 def report(out: Output, error: BaseException) -> int:
     """Say what happened and what to try; give the exit code that belongs to it."""
-    _log.debug("the error below came from here", exc_info=error)
     if isinstance(error, es.CameraError):
         where = f"{error.camera}: " if error.camera else ""
         out.error(where + error.message, error.hint)
@@ -186,6 +185,8 @@ def report(out: Output, error: BaseException) -> int:
     if isinstance(error, MemoryError):
         out.error("this machine has no memory left", "Close other programs, or use fewer cameras at once")
         return FAILED
+    # Neither is expected: the way there is of use, to those who ask with --verbose.
+    _log.debug("the error below came from here", exc_info=error)
     if isinstance(error, OSError):
         out.error(f"the system refuses: {error.strerror or error}", "Run it again with --verbose for details")
         return FAILED

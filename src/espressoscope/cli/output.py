@@ -110,7 +110,8 @@ class Output:
 
     def error(self, message: str, hint: str | None = None) -> None:
         """Say in red on stderr what happened, and below it what to try."""
-        text = Text("Error: ", "bold red")
+        text = Text()
+        text.append("Error: ", "bold red")
         text.append(clean(message).rstrip(". ") + ".", "red")
         if hint:
             text.append(

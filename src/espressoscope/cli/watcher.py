@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Watcher"]
 
-_SETTING = "quality"
+_TRIED = {"quality": (12, 10), "brightness": (1, 0)}
+"""The setting that is changed, the first there is: to one value, or the other where that is what it has."""
 _POLL_S = 1.0
 _PAUSE_S = 0.5
 _NOTE_S = 0.2
@@ -51,6 +52,7 @@ class Watcher:
         self._restore = restore
         self._camera = es.Camera(info)
         self._stats: es.StreamStats | None = None
+        self._setting = ""
         self._before: object = None
         self._result: es.SetResult | None = None
         self._error: Exception | None = None
@@ -103,14 +105,16 @@ class Watcher:
             self._stream(camera)
 
     def _change_a_setting(self, camera: "es.Camera") -> None:
-        setting = camera.settings.get(_SETTING)
-        if setting is None:
+        settings = camera.settings
+        self._setting = next((name for name in _TRIED if name in settings), "")
+        if not self._setting:
             return
-        self._before = setting.value
-        asked = 12 if setting.value != 12 else 10
-        self._result = camera.set(strict=False, **{_SETTING: asked})[_SETTING]
-        if self._restore and setting.value is not None:
-            camera.set(strict=False, **{_SETTING: setting.value})
+        self._before = settings[self._setting].value
+        usual, other = _TRIED[self._setting]
+        asked = usual if self._before != usual else other
+        self._result = camera.set(strict=False, **{self._setting: asked})[self._setting]
+        if self._restore and isinstance(self._before, int):
+            camera.set(strict=False, **{self._setting: self._before})
 
     def _stream(self, camera: "es.Camera") -> None:
         with camera.stream(timeout=_POLL_S) as frames:
@@ -184,7 +188,7 @@ class Watcher:
             return [Text("-", "dim")] * 4 + [Text(clean(why, 60), "yellow")]
         mark = Text("ok", "green") if result.ok else Text(clean(result.message, 60), "red")
         told = Text(clean(shown(result.actual), 20), "bold")
-        return [Text(_SETTING), Text(shown(self._before)), Text(shown(result.asked)), told, mark]
+        return [Text(self._setting), Text(shown(self._before)), Text(shown(result.asked)), told, mark]
 
     def rates(self) -> list[str]:
         """Tell its frame and data rate, where there are any."""
@@ -194,7 +198,7 @@ class Watcher:
     def trouble(self) -> str:
         """Say what went wrong."""
         if self._result is not None and not self._result.ok:
-            return f"{_SETTING} did not take ({self._result.message})"
+            return f"{self._setting} did not take ({self._result.message})"
         if self.frame is not None:
             return f"no frame for the last {self._age_s:.0f} s"
         if self._connected:
