@@ -179,6 +179,34 @@ def test_settings_that_are_refused_or_do_not_take_are_reported() -> None:
         assert caught.value.results["quality"].asked == 20
 
 
+@pytest.mark.parametrize("restored", [True, False])
+def test_a_large_still_that_fails_says_why_and_what_became_of_the_size(restored: bool) -> None:
+    index = 8
+    asked: list[bytes] = []
+
+    def serve(connection: socket.socket, request: bytes) -> None:
+        nonlocal index
+        line = request.split(b"\r\n")[0]
+        asked.append(line)
+        if b"/control" in line:
+            if b"val=8" in line and not restored:
+                return reply(b"", "500 Internal Server Error")(connection, request)
+            index = int(line.split(b"val=")[1].split()[0])
+            return reply(b"")(connection, request)
+        if b"/capture" in line:
+            return reply(b"no memory", "500 Internal Server Error")(connection, request)
+        return reply(b'{"framesize":%d,"quality":12,"cam_name":"small","isStack":"0"}' % index)(
+            connection, request
+        )
+
+    with server(serve) as url, es.Camera(url) as cam:
+        with pytest.raises(es.RemoteProtocolError, match="took no picture") as caught:
+            cam.snap(framesize="UXGA")
+        assert ("may still be UXGA" in str(caught.value)) is not restored
+        assert cam.status()["framesize"] == ("VGA" if restored else "UXGA")
+    assert any(b"framesize&val=8" in line for line in asked)
+
+
 def test_a_password_is_wanted_used_and_never_shown() -> None:
     wanted = base64.b64encode(b"me:geheim").decode()
     status = reply(b'{"framesize":8,"quality":12,"cam_name":"locked","sd_card":0,"isStack":"0"}')

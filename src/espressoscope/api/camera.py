@@ -265,7 +265,7 @@ class Camera:
             Not back after 30 s.
         """
         runtime, session = self._opened()
-        self._run(runtime, session.controls.reboot(wait=wait))
+        self._run(runtime, session.reboot(wait=wait))
 
     def save_prefs(self) -> None:
         """Make the camera keep its present settings over a restart."""

@@ -120,11 +120,21 @@ class CameraDevice:
         except RemoteProtocolError as error:
             error.camera = self.camera
             raise
+        before = self.framesize_index
         self.table.update(raw)
-        index = raw.get("framesize")
-        if frame_size is not None and isinstance(index, int):
+        index = self.framesize_index
+        if frame_size is not None and index is not None and index == before:
             self.table.learn(index, *frame_size)
         return raw
+
+    @property
+    def framesize_index(self) -> int | None:
+        """The bare number of the framesize as last reported; None when none was."""
+        return self.table.framesize_index
+
+    def changes_framesize(self, values: Mapping[str, SettingValue]) -> bool:
+        """Tell whether one of these settings, by whatever name, is the framesize."""
+        return any(self.table.means(name, "framesize") for name in values)
 
     @property
     def _status_path(self) -> str | None:
@@ -170,7 +180,7 @@ class CameraDevice:
             setting did not take (`results` complete).
         """
         reported = self.table.settings().get("framesize")
-        if "framesize" in values and frame_size is not None and reported is not None:
+        if frame_size is not None and reported is not None and self.changes_framesize(values):
             await self._read_status(frame_size)
         checked = {name: self._checked(name, value) for name, value in values.items()}
         refused: dict[str, str] = {}
@@ -193,6 +203,22 @@ class CameraDevice:
                 hint="Pass strict=False to get a report instead of this error",
             )
         return results
+
+    async def restore_framesize(self, index: int) -> None:
+        """Set the framesize by the bare number that `framesize_index` gave before, and read it back.
+
+        Raises
+        ------
+        SettingError
+            It did not take.
+        ConnectError, CameraTimeout, RemoteProtocolError
+        """
+        problem = await self._send(self.table.spec("framesize"), str(index))
+        await self._read_status(None)
+        if problem or self.framesize_index != index:
+            raise SettingError(
+                f"its framesize could not be set back ({problem or 'it has another one'})", camera=self.camera
+            )
 
     def _checked(self, name: str, value: SettingValue) -> tuple[SettingSpec, SettingValue]:
         spec = self.table.spec(name)

@@ -61,12 +61,31 @@ class SettingTable:
         """The framesize numbering in use, ``"N1"`` to ``"N6"``."""
         return self._numbering
 
-    def learn(self, index: int, width: int, height: int) -> None:
-        """Learn the numbering from an index `/status` gave and the size of a frame taken with it."""
+    @property
+    def framesize_index(self) -> int | None:
+        """The bare number of the framesize as last reported; None when none was."""
+        spec = self._specs.get("framesize")
+        index = None if spec is None or spec.status_key is None else self._reported.get(spec.status_key)
+        return index if isinstance(index, int) else None
+
+    def means(self, name: str, canonical: str) -> bool:
+        """Tell whether `name` is this setting, under whatever alias."""
+        return self._names.get(name) == canonical
+
+    def learn(self, index: int, width: int, height: int) -> bool:
+        """Learn the numbering from an index `/status` gave and the size of a frame taken with it.
+
+        Returns
+        -------
+        bool
+            It is another one than was thought.
+        """
         fitting = numberings_with(index, width, height)
-        if fitting and self._numbering not in fitting:
-            self._numbering = next(name for name in _LIKELY_NUMBERINGS if name in fitting)
-            self._build()
+        if not fitting or self._numbering in fitting:
+            return False
+        self._numbering = next(name for name in _LIKELY_NUMBERINGS if name in fitting)
+        self._build()
+        return True
 
     def update(self, status: Mapping[str, object]) -> None:
         """Take note of a fresh `/status`: which settings there are, and their values."""

@@ -21,7 +21,14 @@ from espressoscope.wire.jpeg import inspect
 if TYPE_CHECKING:
     from espressoscope.device.stream import StreamSink
 
-__all__ = ["FLUSHED_CAPTURES", "SnapshotPoller", "capture", "capture_fresh"]
+__all__ = ["FLUSHED_CAPTURES", "SnapshotPoller", "WrongSizeError", "capture", "capture_fresh"]
+
+
+class WrongSizeError(RemoteProtocolError):
+    """Captures keep coming in another size than the one set; `size` says which."""
+
+    size: tuple[int, int] = (0, 0)
+
 
 FLUSHED_CAPTURES = 2
 """Captures thrown away before a fresh one: drivers hand out up to ``fb_count`` (2) old buffers first
@@ -67,7 +74,7 @@ async def capture_fresh(
 
     Raises
     ------
-    RemoteProtocolError
+    WrongSizeError
         No picture of that size came.
     """
     for count in range(_MOST_CAPTURES):
@@ -77,13 +84,15 @@ async def capture_fresh(
         info = inspect(part.body)
         if size is None or (info.width, info.height) == size:
             return part
-    raise RemoteProtocolError(
+    error = WrongSizeError(
         f"it keeps sending {info.width}x{info.height} pictures instead of {size[0]}x{size[1]}"
         if size
         else "it sent no picture",
         camera=port.camera,
         hint="The framesize may be too large for this board: try a smaller one",
     )
+    error.size = (info.width, info.height)
+    raise error
 
 
 class SnapshotPoller:

@@ -113,6 +113,11 @@ class Link:
         """Whether the link is not running."""
         return self.state is LinkState.STOPPED
 
+    @property
+    def sequence(self) -> int:
+        """Number of the next frame."""
+        return self._sequence
+
     def age_s(self, frame: Frame) -> float:
         """Seconds since a frame of this link arrived."""
         return (time.perf_counter_ns() + self._wall_offset_ns - frame.received_ns) / 1e9

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Literal
 from espressoscope.device.camera import CameraDevice
 from espressoscope.device.identify import identify_or_raise
 from espressoscope.device.probe import Relay, probe_stream
-from espressoscope.device.snapshots import SnapshotPoller, capture_fresh
+from espressoscope.device.snapshots import SnapshotPoller, WrongSizeError, capture_fresh
 from espressoscope.device.stream import open_stream
-from espressoscope.engine.link import STALL_S, Link
+from espressoscope.engine.link import Link
+from espressoscope.engine.witness import SizeWitness
 from espressoscope.errors import CameraError, CameraTimeout, ConnectError, ConnectReason, UnsupportedError
 from espressoscope.model import CameraInfo, Frame
 from espressoscope.tables.framesizes import SIZES
@@ -42,7 +43,6 @@ _SNAP_TIMEOUT_S = 15.0
 _RESTORE_S = 0.4
 _FRESH_FRAMES = 3
 _FRESH_AFTER_NS = 300_000_000
-_TRUSTED_AFTER_NS = 1_000_000_000
 
 
 class CameraSession:
@@ -62,7 +62,6 @@ class CameraSession:
         self._users = 0
         self.kept = False
         self._pausing = asyncio.Lock()
-        self._size_changed_ns = 0
         self.closed = False
         self.link = Link(
             self.camera,
@@ -70,6 +69,7 @@ class CameraSession:
             None if device is None else device.answers,
             newcomer_steals=device is not None and device.family.newcomer_steals,
         )
+        self._sizes = SizeWitness(self.link)
 
     @classmethod
     async def open(cls, address: Address, found_by: str = "given") -> CameraSession:
@@ -214,25 +214,29 @@ class CameraSession:
         """
         return self._device()
 
-    def _frame_size(self) -> tuple[int, int] | None:
-        """Size of a frame surely taken under the framesize the camera now reports, when one is at hand."""
-        frame = self.link.latest.frame
-        if frame is None or self.link.age_s(frame) > STALL_S or not frame.width:
-            return None
-        if self.link.wall_ns(self._size_changed_ns) + _TRUSTED_AFTER_NS > frame.received_ns:
-            return None
-        return frame.width, frame.height
-
     async def status(self) -> dict[str, SettingValue | None]:
         """Read `/status` anew."""
-        return await self._device().status(self._frame_size())
+        device = self._device()
+        before = device.framesize_index
+        try:
+            return await device.status(self._sizes.size())
+        finally:
+            if device.framesize_index != before:  # changed by somebody else: the next frames are old ones
+                self._sizes.note_change()
 
     async def set(self, values: Mapping[str, SettingValue], *, strict: bool) -> dict[str, SetResult]:
         """Set, read back, report; see `CameraDevice.set`."""
-        size = self._frame_size()
-        if "framesize" in values:
-            self._size_changed_ns = time.perf_counter_ns()
-        return await self._device().set(values, strict=strict, frame_size=size)
+        device = self._device()
+        size = self._sizes.size()
+        if not device.changes_framesize(values):
+            return await device.set(values, strict=strict)
+        with self._sizes.changing():
+            return await device.set(values, strict=strict, frame_size=size)
+
+    async def reboot(self, *, wait: bool) -> None:
+        """Restart the camera, which may come back with another size; see `CameraDevice.reboot`."""
+        with self._sizes.changing():
+            await self._device().reboot(wait=wait)
 
     # ---- fresh pictures -------------------------------------------------------------------------
 
@@ -253,7 +257,9 @@ class CameraSession:
             idle = self.link.stopped
             if device is not None and path is not None and (idle or self._mode == "snapshots"):
                 # With a poller the one-at-a-time control port keeps the captures in order.
-                return self._frame(await capture_fresh(device.port, path))
+                frame = self._frame(await capture_fresh(device.port, path))
+                self._sizes.note_capture(frame.width, frame.height)
+                return frame
             if idle:
                 self._choose("mjpeg", None)
             self._users += 1  # keeps the stream while this waits for it
@@ -293,30 +299,61 @@ class CameraSession:
     async def _snap_large(self, framesize: str) -> Frame:
         device = self._device()
         path = device.snapshot_path()
-        table = device.table
-        spec = table.spec("framesize")
-        wanted = str(table.check(spec, framesize))
+        wanted = str(device.table.check(device.table.spec("framesize"), framesize))
         async with self._pausing:
             self._check_open()
             resume = not self.link.stopped
-            before = (await self.status()).get("framesize")
+            await self.status()
+            before = device.framesize_index
+            if before is None:
+                raise UnsupportedError(
+                    "it does not tell its framesize: it could not be restored", camera=self.camera
+                )
+            fits = device.settings()["framesize"].value == wanted
             if resume:
                 await self.link.stop()
+            failure: CameraError | None = None
             try:
-                if before != wanted:
-                    await self.set({"framesize": wanted}, strict=True)
-                part = await capture_fresh(device.port, path, SIZES[wanted])
+                part = await self._capture_sized(device, path, wanted)
+            except CameraError as error:
+                failure = error
+                raise
             finally:
                 try:
-                    if isinstance(before, str) and before != wanted:
-                        await self.set({"framesize": before}, strict=True)
-                        if resume:
-                            # Buffers of the large size would be the first frames of the resumed stream.
-                            await capture_fresh(device.port, path, SIZES[before], flushed=0)
+                    # A change that was not confirmed may have taken all the same.
+                    if not fits or device.framesize_index != before:
+                        await self._restore(device, path, before, resume)
+                except CameraError:
+                    if failure is None:
+                        raise
+                    hint = f"Set its framesize again when it answers: it may still be {wanted}"
+                    failure.hint = f"{failure.hint}. {hint}" if failure.hint else hint
                 finally:
                     if resume and (self._users > 0 or self.kept) and not self.closed:
                         self.link.start()
         return self._frame(part)
+
+    async def _capture_sized(self, device: CameraDevice, path: str, wanted: str) -> Part:
+        """Change to a framesize and take a picture; one of another size teaches the numbering, once."""
+        for last in (False, True):
+            if device.settings()["framesize"].value != wanted:
+                with self._sizes.changing():
+                    await device.set({"framesize": wanted}, strict=True)
+            try:
+                return await capture_fresh(device.port, path, SIZES[wanted])
+            except WrongSizeError as error:
+                index = device.framesize_index
+                if last or index is None or not device.table.learn(index, *error.size):
+                    raise
+        raise AssertionError("unreachable")
+
+    async def _restore(self, device: CameraDevice, path: str, index: int, flush: bool) -> None:
+        with self._sizes.changing():
+            await device.restore_framesize(index)
+        name = device.settings()["framesize"].value
+        if flush and name in SIZES:
+            # Buffers of the large size would be the first frames of the resumed stream.
+            await capture_fresh(device.port, path, SIZES[str(name)], flushed=0)
 
     def _frame(self, part: Part) -> Frame:
         now_ns = time.perf_counter_ns()
