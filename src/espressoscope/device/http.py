@@ -158,21 +158,26 @@ async def connect(
     """
     loop = asyncio.get_running_loop()
     failure: Exception | None = None
-    try:
-        async with asyncio.timeout(timeout_s):
-            for host in await resolve(address.host, timeout_s=timeout_s, camera=camera):
-                try:
-                    return await loop.create_connection(protocol_factory, host, address.port)
-                except OSError as error:
-                    failure = error
-    except TimeoutError:
+    started = loop.time()
+    hosts = await resolve(address.host, timeout_s=timeout_s, camera=camera)
+    for number, host in enumerate(hosts):
+        # Shared out, so that a silent address leaves time for the ones after it.
+        left_s = started + timeout_s - loop.time()
+        try:
+            async with asyncio.timeout(left_s / (len(hosts) - number)):
+                return await loop.create_connection(protocol_factory, host, address.port)
+        except TimeoutError:
+            failure = None
+        except OSError as error:
+            failure = error
+    if failure is None:
         raise CameraTimeout(
             f"no answer to the connection within {timeout_s:g} s",
             phase="connect",
             timeout_s=timeout_s,
             camera=camera,
             hint="Is it switched on, and in the same network as this computer?",
-        ) from failure
+        )
     assert isinstance(failure, OSError)
     raise connect_error(failure, address, camera) from failure
 
@@ -268,6 +273,7 @@ class _Exchange(asyncio.BufferedProtocol):
     def _fail(self, error: Exception) -> None:
         if not self.answer.done():
             self.answer.set_exception(error)
+            self.answer.exception()  # nobody may be waiting any more: asyncio must not complain
 
 
 def _stream_instead() -> RemoteProtocolError:
