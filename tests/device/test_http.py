@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from espressoscope.device.address import Address
+from espressoscope.device.camera import CameraDevice
 from espressoscope.device.http import connect, fetch
+from espressoscope.device.identify import Identity
 from espressoscope.errors import CameraTimeout, ConnectError, ConnectReason
+from espressoscope.model import CameraInfo
+from espressoscope.tables.firmware import family_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,3 +85,15 @@ def test_a_resolver_that_hangs_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     finally:
         go_on.set()
     assert caught.value.reason is ConnectReason.UNRESOLVED
+
+
+def test_a_restart_that_was_never_asked_for_is_no_success(silent: tuple[str, int]) -> None:
+    info = CameraInfo("cam", "http://127.0.0.7", None, None, "matchboxscope", "given")
+    identity = Identity(info, family_of("matchboxscope"), {}, None)
+
+    async def reboot() -> None:
+        await CameraDevice(Address(*silent), identity).reboot(wait=False)
+
+    with pytest.raises(CameraTimeout) as caught:
+        asyncio.run(reboot())
+    assert caught.value.phase == "connect"

@@ -339,8 +339,9 @@ class CameraDevice:
         answered = False
         try:
             problem = await self._control("reboot", "1", timeout_s=_REBOOT_REQUEST_TIMEOUT_S, phase="reboot")
-        except (CameraTimeout, RemoteProtocolError):
-            pass  # as it should be
+        except (CameraTimeout, RemoteProtocolError) as error:
+            if isinstance(error, CameraTimeout) and error.phase == "connect":
+                raise  # it has not even been asked; anything else is as it should be
         else:
             if problem is not None:
                 raise UnsupportedError(
