@@ -117,7 +117,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(cli: Cli, address: str, argumen
         running.send(signal.SIGINT)
     result = running.finish(20)
     assert result.code == 0
-    assert "Error" not in result.err
+    assert "Error: " not in result.err
     assert "BrokenPipe" not in result.err or "-v" in arguments
 
 
