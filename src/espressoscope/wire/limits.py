@@ -32,8 +32,8 @@ class Limits:
     max_body : int
         Bytes of a body that is not multipart: `/status`, `/capture`, a web page.
     buffer : int
-        Bytes of the receive buffer to begin with. It is replaced by a larger one, once, when a part or
-        body needs more.
+        Bytes of the receive buffer to begin with. It is replaced by a larger one when a part or body needs
+        more, and, up to 1 MB, when it holds less than four parts.
     """
 
     max_head: int = 16 * KIB

@@ -35,7 +35,6 @@ __all__ = ["ResponseParser"]
 _SNIFFED_TYPES = ("", "application/octet-stream")
 _SNIFF = re.compile(rb"--[!-~]{1,200}\r?\n(?:\r?\n)?content-", re.IGNORECASE)
 _SNIFF_BYTES = 220
-_LARGE = 32768
 
 
 class _Mode(IntEnum):
@@ -103,9 +102,9 @@ class ResponseParser:
         Part bodies handed out before are no longer valid afterwards.
         """
         short_cut = self._short_cut
-        if short_cut is None or short_cut.due < _LARGE:
-            return self._window.writable(self.missing)
-        return short_cut.writable()
+        if short_cut is not None and short_cut.due:
+            return short_cut.writable()
+        return self._window.writable(self.missing)
 
     def receive(self, nbytes: int) -> list[Event]:
         """Take note of `nbytes` bytes written to the start of the last `get_buffer`.
@@ -130,8 +129,13 @@ class ResponseParser:
         window.received += nbytes
         events: list[Event] = []
         short_cut = self._short_cut
-        if short_cut is None or short_cut.received(events):
-            self._run(events)
+        if short_cut is not None:
+            if short_cut.due:
+                if end - window.raw < short_cut.due or not short_cut.bodies(events):
+                    return events
+            elif short_cut.waits():
+                return events
+        self._run(events)
         return events
 
     def feed(self, data: bytes | bytearray | memoryview) -> list[Event]:

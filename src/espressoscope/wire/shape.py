@@ -140,6 +140,7 @@ class Shape:
         announced, stamp, following_stamp = parts.announced, parts.stamp, None
         largest, trusted = parts.largest, parts.trusted
         last = window.end - size
+        startswith, append = data.startswith, events.append
         while True:
             stop = start + length
             if stop > last:
@@ -153,17 +154,19 @@ class Shape:
             else:
                 following_stamp = self._stamp(data, stop)
                 gap = template % self._values(following, following_stamp)
-            if not data.startswith(gap, stop - 2) or len(gap) != size_behind or not 0 < following <= trusted:
+            if not startswith(gap, stop - 2) or len(gap) != size_behind or not 0 < following <= trusted:
                 break
-            events.append(Part(view[start:stop], head, True, announced, stamp))
+            append(Part(view[start:stop], head, True, announced, stamp))
             if length > largest:
                 largest = length
             start = stop + size
             length = announced = following
             head, stamp = self.head, following_stamp
-        parts.believe(largest)
+        if largest > parts.largest:
+            parts.believe(largest)
         parts.length, parts.head, parts.announced, parts.stamp = length, head, announced, stamp
-        window.jump(start)
+        if start != window.raw:
+            window.jump(start)
 
     def _stamp(self, data: bytearray, at: int) -> bytes | None:
         """Give the time stamp of a gap, b"" when it is none."""

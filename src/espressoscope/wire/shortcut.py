@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["ShortCut"]
 
 _MOST_SHAPES = 4
-_TYPICAL_GAP = 256
 
 
 class ShortCut:
@@ -45,7 +44,7 @@ class ShortCut:
         What stood between bodies before, the one used last first.
     """
 
-    __slots__ = ("_after", "_framing", "_in_gap", "_parts", "_window", "due", "shapes")
+    __slots__ = ("_after", "_framing", "_in_gap", "_parts", "_shape", "_window", "due", "shapes")
 
     def __init__(self, window: Window, framing: Identity | Chunked, parts: Multipart) -> None:
         self._window = window
@@ -54,25 +53,16 @@ class ShortCut:
         self.due = 0
         self.shapes: list[Shape] = []
         self._after = 0  # bytes of the chunk behind the body at hand
+        self._shape: Shape | None = None  # what is expected behind it
         self._in_gap = False  # what waits is the beginning of the gap that the first shape describes
 
     def writable(self) -> memoryview:
-        """Give the free tail while a large body is due, but only so much that it ends about with a picture.
-
-        Otherwise the beginning of the next picture would have to be moved to the front of the buffer.
-        """
+        """Give the free tail of the buffer while a body is due, after making room for the rest of it."""
         window = self._window
-        due = self.due
-        missing = max(1, due - (window.end - window.raw))
-        room = window.writable(missing)
-        return room[: missing + (len(room) - missing) // (due + _TYPICAL_GAP) * due + due // 16]
-
-    def received(self, events: list[Event]) -> bool:
-        """Deal with bytes just received; True: the general machine goes on."""
-        if self.due:
-            window = self._window
-            return window.end - window.raw >= self.due and self.bodies(events)
-        return not (self._in_gap and self._wait_in_gap())
+        missing = self.due - (window.end - window.raw)
+        if len(window.data) - window.end < missing:
+            window.make_room(missing)
+        return window.view[window.end :]
 
     def enter(self) -> bool:
         """Begin with the body that the multipart machine has come to; False when it is not in one piece."""
@@ -82,6 +72,8 @@ class ShortCut:
         after = self._framing.hold(parts.length)
         if after is None:
             return False
+        if self._shape is not None and self._shape.after != after:
+            self._shape = None
         self._after = after
         return True
 
@@ -98,7 +90,7 @@ class ShortCut:
         after = self._after
         self.due = 0
         parts.state = State.BODY
-        shape = self._expected()
+        shape = self._shape if window.trace is None else self._learned()
         while True:
             if shape is not None:
                 shape.follow(window, parts, events)
@@ -117,25 +109,23 @@ class ShortCut:
             window.trace = []
             parts.state = State.GAP
             self._framing.resume(after)
-            shape = self._step_over_gap()
-            if shape is None:
-                break
-        first = self.shapes[0] if self.shapes else None
-        self._in_gap = first is not None and first.after == after
-        return not (self._in_gap and self._wait_in_gap())
+            if not self._step_over_gap():
+                self._in_gap = self._shape is not None
+                return not self.waits()
+            shape = self._shape
 
-    def _expected(self) -> Shape | None:
-        """Give the shape to expect behind the body at hand: one just learned from what was before it."""
+    def _learned(self) -> Shape | None:
+        """Give the shape of what was read before the body at hand, and expect the same behind it."""
         window = self._window
-        shapes = self.shapes
         if window.trace is not None:
             shape = Shape.learn(window.trace, self._parts.head, self._parts.length, self._after)
             window.trace = None
             if shape is not None:
-                shapes[:] = [shape, *(known for known in shapes if known != shape)][:_MOST_SHAPES]
-        return shapes[0] if shapes and shapes[0].after == self._after else None
+                self.shapes[:] = [shape, *(known for known in self.shapes if known != shape)][:_MOST_SHAPES]
+                self._shape = shape
+        return self._shape
 
-    def _step_over_gap(self) -> Shape | None:
+    def _step_over_gap(self) -> bool:
         """Go to the body behind a gap of any known shape: the length may have won or lost a digit."""
         window = self._window
         parts = self._parts
@@ -145,24 +135,30 @@ class ShortCut:
             length, stamp = shape.match(window.data, window.raw, window.end)
             if 0 < length <= parts.trusted:
                 self.shapes.insert(0, self.shapes.pop(number))
+                self._shape = shape
                 window.jump(window.raw + shape.size)
                 window.trace = None
                 self._framing.resume(length + shape.after)
                 parts.state = State.BODY
                 parts.searching = False
                 parts.length, parts.head, parts.announced, parts.stamp = length, shape.head, length, stamp
-                return shape
-        return None
+                return True
+        return False
 
-    def _wait_in_gap(self) -> bool:
-        """Whether what waits is the mere beginning of the usual gap: nothing can be lost by waiting.
+    def waits(self) -> bool:
+        """Whether what is there is the mere beginning of the usual gap: nothing can be lost by waiting.
 
         If the gap is all there, it is stepped over.
         """
+        if not self._in_gap:
+            return False
         window = self._window
-        shape = self.shapes[0]
-        size = window.end - window.raw
-        if size <= len(shape.prefix) and shape.prefix.startswith(window.view[window.raw : window.end]):
+        shape = self._shape
+        if (
+            shape is not None
+            and window.end - window.raw <= len(shape.prefix)
+            and shape.prefix.startswith(window.view[window.raw : window.end])
+        ):
             return True
         self._in_gap = False
         self._step_over_gap()

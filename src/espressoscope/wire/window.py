@@ -8,7 +8,7 @@
 *payload* is the response body with the chunk framing taken out, as far as it is not consumed; *wire* is what
 arrived and has not been unframed yet. Unframing moves payload down over the framing, at most once per byte,
 and not at all while no payload waits: a JPEG that is one chunk is used where it arrived.
-Bytes are moved to the front only in `writable`, so that memoryviews handed out stay good until then.
+Bytes are moved to the front only in `writable` and `make_room`: memoryviews handed out stay good until then.
 No meaning of the bytes is known here.
 """
 
@@ -24,6 +24,9 @@ __all__ = ["LineTooLongError", "Window"]
 # Less room than this at the end is not worth a receive call of its own: a TCP segment is about 1436 bytes.
 _LEAST_ROOM = 4096
 _LONGEST_TRACE = 48
+# Pictures a buffer should hold, as long as it need not be larger than this for it.
+_PICTURES = 4
+_ROOMY = 1024 * 1024
 
 
 class LineTooLongError(Exception):
@@ -104,18 +107,20 @@ class Window:
                 self.start = self.stop = self.raw = self.end = 0
         elif self.raw == self.end:
             self.raw = self.end = self.stop  # the framing behind the payload is of no use any more
-        room = len(self.data) - self.end
-        if room < missing + _LEAST_ROOM and (room < _LEAST_ROOM or missing > room):
-            self._make_room(missing)
+        if len(self.data) - self.end < max(missing, _LEAST_ROOM):
+            self.make_room(missing)
         return self.view[self.end :]
 
-    def _make_room(self, missing: int) -> None:
+    def make_room(self, missing: int) -> None:
+        """Move what waits to the front, into a larger buffer if `missing` more bytes do not fit into this."""
         waiting = self.waiting
         wanted = waiting + missing + self.slack
         capacity = len(self.data)
         if wanted > capacity:
             # Twice as much each time keeps the copying linear when the length is unknown.
-            capacity = min(max(wanted, 2 * capacity), self.max_capacity)
+            capacity = max(wanted, 2 * capacity)
+        # With room for few pictures only, a good part of each would be moved to the front.
+        capacity = min(max(capacity, min(_PICTURES * (waiting + missing), _ROOMY)), self.max_capacity)
         if capacity > len(self.data):
             data = bytearray(capacity)
             view = memoryview(data)
