@@ -51,6 +51,10 @@ class ByteCache(Generic[Item]):
                     self.bytes -= self._size_of(self._items.popitem(last=False)[1])
         return item
 
+    def peek(self, key: Hashable) -> Item | None:
+        """Give the item of this key if it is at hand; it does not count as used."""
+        return self._items.get(key)
+
     def __contains__(self, key: object) -> bool:
         return key in self._items
 

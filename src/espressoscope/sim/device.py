@@ -225,23 +225,32 @@ class Device:
                     return queued
                 if self._next_number == queued.number + 1:  # overwritten before anybody saw it
                     self._next_number -= 1
-            return await self._shoot()
+            return self._repeat() or await self._shoot()
+
+    def _repeat(self) -> Shot | None:
+        """Give the next frame from the cycle; None for a live one, and before there is a picture."""
+        if not self.options.prerender:
+            return None
+        self.prepare()
+        number = self._next_number
+        jpeg = self.pictures.repeat(number)
+        if jpeg is None:
+            return None
+        self._next_number = number + 1
+        return Shot(number, jpeg, self.uptime_us)
 
     async def _shoot(self) -> Shot:
         number = self._next_number
         self._next_number += 1
         stamp_us = self.uptime_us
-        if self.options.prerender:
-            self.prepare()
-            jpeg = self.pictures.repeat(number)
-            if jpeg is not None:
-                return Shot(number, jpeg, stamp_us)
         return Shot(number, await self._workshop.run(self._render, number), stamp_us)
 
     def prepare(self) -> None:
         """See to it that the cycle for the present settings gets made, where one is wanted."""
+        if not self.options.prerender:
+            return
         key = self.sensor.picture_key()
-        if self.options.prerender and key != self._warm_for and self._warming is None:
+        if key != self._warm_for and self._warming is None:
             self._warming = asyncio.get_running_loop().create_task(self._warm(key))
 
     async def prepared(self) -> None:
@@ -290,7 +299,7 @@ class Device:
         if not fault.state.get("filled"):
             fault.state["filled"] = True
             async with self._camera:
-                queue += [await self._shoot() for _ in range(int(fault.number("depth")))]
+                queue += [self._repeat() or await self._shoot() for _ in range(int(fault.number("depth")))]
         return queue
 
     async def set(self, var: str, value: int) -> bool:
@@ -301,7 +310,7 @@ class Device:
         """
         async with self._camera:
             if self._queued is None:
-                self._queued = await self._shoot()
+                self._queued = self._repeat() or await self._shoot()
                 self._queued_until = asyncio.get_running_loop().time() + max(self.period_s, 0.01)
         return self.sensor.set(var, value)
 

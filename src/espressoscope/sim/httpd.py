@@ -108,7 +108,11 @@ class Exchange:
 
     async def write(self, data: bytes | memoryview) -> None:
         """Send raw bytes; OSError when the client has gone or does not read."""
-        await send_all(self.session.sock, data, self.manners.send_timeout_s)
+        sent = 0
+        with contextlib.suppress(BlockingIOError):
+            sent = self.session.sock.send(data)
+        if sent < len(data):
+            await send_all(self.session.sock, memoryview(data)[sent:], self.manners.send_timeout_s)
 
     async def send(
         self,

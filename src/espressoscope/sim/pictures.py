@@ -98,6 +98,8 @@ class PictureSource:
         self._scene = _shared_scene(self._seed) if prerender else Scene(seed, _LIVE_PERIOD)
         self._exposure = AutoExposure()
         self._canvas: NDArray[np.uint8] = np.empty((0, 0, 3), np.uint8)
+        self._look: object = None
+        self._cycle: list[Top | None] = []
 
     def render(self, frame_number: int) -> bytes:
         """Make the JPEG of this frame; its strip says ``frame_number % 65536``."""
@@ -114,16 +116,23 @@ class PictureSource:
 
         That is the right one once the cycle is complete, and until then one of those made already.
         """
-        frame = frame_number & 0xFFFF
-        if not (self._prerender and can_splice(self._sensor.width, self._sensor.height)):
+        sensor = self._sensor
+        look = (sensor.picture_key(), _coarse(sensor.motor.offset))
+        if look != self._look:
+            self._look = look
+            self._cycle = [None] * CYCLE if can_splice(sensor.width, sensor.height) else []
+        if not (self._prerender and self._cycle):
             return None
+        frame = frame_number & 0xFFFF
         position = (frame + self._camera * _STAGGER) % CYCLE
+        top = self._cycle[position]
+        if top is None:
+            top = self._cycle[position] = _tops.peek(self._key(position))
         # `warm` goes from the first picture to the last: the one at half the place is there sooner.
-        while self._key(position) not in _tops:
-            if not position:
-                return None
+        while top is None and position:
             position //= 2
-        return number(self._top(position - self._camera * _STAGGER), self._camera, frame)
+            top = _tops.peek(self._key(position))
+        return None if top is None else number(top, self._camera, frame)
 
     def restart(self) -> None:
         """Begin too dark, as a camera does after a reboot; live pictures only."""

@@ -63,6 +63,9 @@ class FrameLog(Sequence[Sent]):
 
     def enter(self, number: int, jpeg: bytes) -> None:
         """Remember a frame about to be sent."""
+        if self._keep == 0:
+            self.total += 1
+            return
         with self._lock:
             self.total += 1
             self._records.append(Sent(number, jpeg))
@@ -74,6 +77,9 @@ class FrameLog(Sequence[Sent]):
 
     def take_back(self, number: int) -> None:
         """Forget the newest frame: it was not sent whole."""
+        if self._keep == 0:
+            self.total -= 1
+            return
         with self._lock:
             if self._records and self._records[-1].number == number:
                 self.total -= 1

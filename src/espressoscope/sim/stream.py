@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from espressoscope.sim.device import Alarm
@@ -56,11 +55,10 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-@dataclass(frozen=True, slots=True)
 class Layout:
     """Order and wrapping of boundary, part header and picture.
 
-    Attributes
+    Parameters
     ----------
     chunked : bool
         Each of the three is a chunk of its own.
@@ -72,11 +70,14 @@ class Layout:
         Parts carry ``X-Timestamp``.
     """
 
-    chunked: bool
-    opening: bytes
-    before: bytes
-    after: bytes
-    stamped: bool = False
+    def __init__(
+        self, *, chunked: bool, opening: bytes, before: bytes, after: bytes, stamped: bool = False
+    ) -> None:
+        self.chunked = chunked
+        self.opening = opening
+        self.stamped = stamped
+        self._before = self.wrap(before)
+        self._after = b"\r\n" + self.wrap(after) if chunked else after
 
     def header(self, shot: Shot, length: int | None) -> bytes:
         """Give the part header, without its length when that is None."""
@@ -91,9 +92,9 @@ class Layout:
     def pieces(self, header: bytes, body: bytes) -> tuple[bytes, bytes, bytes]:
         """Give a part as it is sent: what precedes the picture's bytes, the picture, what follows."""
         if not self.chunked:
-            return self.before + header, body, self.after
-        lead = self.wrap(self.before) + chunk(header) + b"%x\r\n" % len(body)
-        return lead, body, b"\r\n" + self.wrap(self.after)
+            return self._before + header, body, self._after
+        lead = b"%b%x\r\n%b\r\n%x\r\n" % (self._before, len(header), header, len(body))
+        return lead, body, self._after
 
 
 _B = b"\r\n--" + BOUNDARY + b"\r\n"
@@ -179,8 +180,9 @@ async def run_stream(
 async def _send_frame(
     device: Device, connection: Connection, layout: Layout, shot: Shot, alarm: Alarm
 ) -> None:
-    lead, body, trail = layout.pieces(layout.header(shot, len(shot.jpeg)), shot.jpeg)
-    device.sent.enter(shot.number, shot.jpeg)
+    jpeg = shot.jpeg
+    lead, body, trail = layout.pieces(layout.header(shot, len(jpeg)), jpeg)
+    device.sent.enter(shot.number, jpeg)
     try:
         if alarm.left:
             await connection.write(lead)
