@@ -104,11 +104,11 @@ class Runtime:
         self._thread = threading.Thread(target=self._run, name="espressoscope-loop", daemon=True)
         try:
             self._thread.start()
-        except BaseException:  # no more threads, or Ctrl-C
-            if self._thread.ident is None:
-                self._loop.close()
-            else:
-                self._loop.call_soon_threadsafe(self._loop.stop)
+        except RuntimeError:  # no more threads
+            self._loop.close()
+            raise
+        except BaseException:  # Ctrl-C: the thread may be about to run, and is the one to close its loop
+            self._loop.call_soon_threadsafe(self._loop.stop)
             raise
 
     def _run(self) -> None:
