@@ -234,6 +234,10 @@ def test_dead_parser_stays_dead() -> None:
             call()
     assert caught.value.sample == b"nonsense"
     assert caught.value.offset == 0
+    for _ in range(200):
+        with pytest.raises(RemoteProtocolError):
+            parser.feed(b"x" * 100_000)
+    assert parser._window.capacity < 1_000_000
 
 
 def test_a_large_body_replaces_the_buffer_within_the_limits() -> None:

@@ -180,6 +180,9 @@ class ResponseParser:
             events += [Body(bytes(window.view[window.start : window.stop])), End(until_close)]
         elif mode is _Mode.PARTS:
             self._parts.finish(events, until_close)
+            for event in events:
+                if isinstance(event, Part):
+                    event.body = bytes(event.body)
         elif mode is _Mode.OUT_OF_STEP:
             events.append(End(False))
         self._finish()
@@ -189,6 +192,7 @@ class ResponseParser:
 
     def _run(self, events: list[Event]) -> None:
         if self._error is not None:
+            self._window.jump(self._window.end)
             raise self._error
         if self._mode is _Mode.HEAD:
             self._read_head(events)
