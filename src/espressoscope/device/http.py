@@ -10,8 +10,6 @@ towards its seven sockets).
 from __future__ import annotations
 
 import asyncio
-import errno
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -43,17 +41,6 @@ CONNECT_TIMEOUT_S = 4.0
 """Longest wait for a TCP connection, in seconds: modem sleep takes up to 0.6 s, a lost SYN 1 to 3 s."""
 
 _REPLY_LIMITS = Limits(max_body=16 * 1024 * 1024)
-
-_UNREACHABLE = {
-    errno.ENETUNREACH,
-    errno.EHOSTUNREACH,
-    errno.ENETDOWN,
-    errno.EHOSTDOWN,
-    errno.EADDRNOTAVAIL,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EINVAL,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,19 +178,12 @@ def connect_error(error: OSError, address: Address, camera: str) -> ConnectError
             camera=camera,
             hint="Is this a camera, and has it finished starting? Control is on port 80, the stream on 81",
         )
-    where = f" ({error.strerror or error})"
-    if error.errno in _UNREACHABLE or sys.platform == "win32":
-        return ConnectError(
-            f"there is no way to {netloc(address.host, address.port)} from this computer{where}",
-            reason=ConnectReason.UNREACHABLE,
-            camera=camera,
-            hint="Join the camera's network, or correct the address",
-        )
+    why = error.strerror or error
     return ConnectError(
-        f"the connection failed{where}",
+        f"there is no way to {netloc(address.host, address.port)} from this computer ({why})",
         reason=ConnectReason.UNREACHABLE,
         camera=camera,
-        hint="Check the network, then try again",
+        hint="Join the camera's network, or correct the address",
     )
 
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from espressoscope.device.stream import Source, StreamSink
-    from espressoscope.model import StreamStats
+    from espressoscope.model import FrameStatus, StreamStats
     from espressoscope.wire.events import Damage, Part
 
 __all__ = ["STALL_S", "Link"]
@@ -67,8 +67,10 @@ class Link:
 
     Parameters
     ----------
+    name : str
+        The camera's name, written into frames.
     camera : str
-        Name written into frames and errors.
+        Its address, named in errors.
     open_source : async callable
         Opens the stream into the sink it is given; raises a CameraError when it cannot.
     control_answers : async callable or None
@@ -79,12 +81,14 @@ class Link:
 
     def __init__(
         self,
+        name: str,
         camera: str,
         open_source: Callable[[StreamSink], Awaitable[Source]],
         control_answers: Callable[[], Awaitable[bool]] | None = None,
         *,
         newcomer_steals: bool = False,
     ) -> None:
+        self.name = name
         self.camera = camera
         self.latest = LatestSlot()
         self.meter = StreamMeter()
@@ -271,42 +275,52 @@ class Link:
     # ---- frames ---------------------------------------------------------------------------------
 
     def _take(self, part: Part, now_ns: int, sink: _Sink) -> None:
-        if part.content_type == "text/plain":
-            return  # ESPHome's "No frames send."
-        for picture in sink.reader.read(part.body, part.complete):
-            jpeg = picture.jpeg
-            frame = Frame(
-                jpeg,
-                self._sequence,
-                now_ns + self._wall_offset_ns,
-                part.device_ns,
-                picture.width,
-                picture.height,
-                self.camera,
-                picture.status,
-            )
-            self._sequence += 1
-            meter = self.meter
-            meter.count(frame, now_ns)
-            if picture.status == "ok":
-                if jpeg == self._last_jpeg:
-                    frame.status = "duplicate"
-                    meter.repeats += 1
-                else:
-                    meter.repeats = 0
-                    self._last_jpeg = jpeg
-                sink.last_frame_ns = now_ns
-                if self.state is not LinkState.LIVE:
-                    self.state = LinkState.LIVE
-                    self.last_error = None
-                self.latest.put(frame)
-                if self._next_frame is not None and not self._next_frame.done():
-                    self._next_frame.set_result(frame)
+        reader = sink.reader
+        jpeg = reader.read_usual(part.body) if part.complete else None
+        if jpeg is not None:
+            self._deliver(jpeg, reader.width, reader.height, "ok", part, now_ns, sink)
+        elif part.content_type != "text/plain":  # ESPHome's "No frames send."
+            for picture in reader.read(part.body, part.complete):
+                self._deliver(picture.jpeg, picture.width, picture.height, picture.status, part, now_ns, sink)
+
+    def _deliver(
+        self,
+        jpeg: bytes,
+        width: int,
+        height: int,
+        status: FrameStatus,
+        part: Part,
+        now_ns: int,
+        sink: _Sink,
+    ) -> None:
+        """Hand out one frame, numbered and counted."""
+        sequence = self._sequence
+        self._sequence = sequence + 1
+        meter = self.meter
+        if status == "ok":
+            if jpeg == self._last_jpeg:
+                status = "duplicate"
+                meter.repeats += 1
             else:
-                meter.damaged += 1
-            for subscription in self._subscriptions:
-                if subscription.put(frame):
-                    meter.dropped += 1
+                meter.repeats = 0
+                self._last_jpeg = jpeg
+        frame = Frame(
+            jpeg, sequence, now_ns + self._wall_offset_ns, part.device_ns, width, height, self.name, status
+        )
+        meter.count(frame, now_ns)
+        if status == "ok" or status == "duplicate":
+            sink.last_frame_ns = now_ns
+            if self.state is not LinkState.LIVE:
+                self.state = LinkState.LIVE
+                self.last_error = None
+            self.latest.put(frame)
+            if self._next_frame is not None and not self._next_frame.done():
+                self._next_frame.set_result(frame)
+        else:
+            meter.damaged += 1
+        for subscription in self._subscriptions:
+            if subscription.put(frame):
+                meter.dropped += 1
 
 
 class _Sink:

@@ -64,6 +64,7 @@ class CameraSession:
         self._pausing = asyncio.Lock()
         self.closed = False
         self.link = Link(
+            info.name,
             self.camera,
             self._open_source,
             None if device is None else device.answers,
@@ -366,6 +367,6 @@ class CameraSession:
             part.device_ns,
             picture.width,
             picture.height,
-            self.camera,
+            self.info.name,
             picture.status,
         )

@@ -121,7 +121,8 @@ class ShortCut:
             shape = Shape.learn(window.trace, self._parts.head, self._parts.length, self._after)
             window.trace = None
             if shape is not None:
-                self.shapes[:] = [shape, *(known for known in self.shapes if known != shape)][:_MOST_SHAPES]
+                others = [known for known in self.shapes if not known.same_as(shape)]
+                self.shapes[:] = [shape, *others][:_MOST_SHAPES]
                 self._shape = shape
         return self._shape
 
