@@ -55,6 +55,8 @@ class Shape:
         "_chunked",
         "_digits_at",
         "_digits_end",
+        "_least",
+        "_most",
         "_stamp_at",
         "_stamp_end",
         "_template",
@@ -81,6 +83,11 @@ class Shape:
         self._stamp_at = self._digits_end + len(middle)
         self._stamp_end = self._stamp_at + len(stamp) if stamp else 0
         self._chunked = bool(chunk_size)
+        # A number with a digit more or less makes a longer or shorter gap, which is of another shape.
+        self._least, self._most = 10 ** (len(length) - 1), 10 ** len(length) - 1
+        if chunk_size:
+            self._least = max(self._least, 16 ** (len(chunk_size) - 1) - after)
+            self._most = min(self._most, 16 ** len(chunk_size) - 1 - after)
 
     def same_as(self, other: Shape) -> bool:
         """Whether both recognise the same gaps."""
@@ -111,8 +118,7 @@ class Shape:
                 return -1, None
             stamp = self._stamp(data, at)
             gap = self._template % self._values(length, stamp)
-            # A number with a digit less makes a shorter gap, which is of another shape.
-            if data.startswith(gap, at) and len(gap) == self.size:
+            if self._least <= length <= self._most and data.startswith(gap, at):
                 return length, stamp
         return -1, None
 
@@ -130,12 +136,13 @@ class Shape:
         events : list of Event
         """
         data, view, after = window.data, window.view, self.after
-        size, size_behind = self.size, self.size + len(EOI)
+        size, own_head = self.size, self.head
         digits_at, digits_end, template = self._digits_at, self._digits_end, self._behind_jpeg
         plain = self._chunked and not self._stamp_end
         start, length, head = window.raw, parts.length, parts.head
         announced, stamp, following_stamp = parts.announced, parts.stamp, None
-        largest, trusted = parts.largest, parts.trusted
+        largest = parts.largest
+        least, most = self._least, min(self._most, parts.trusted)
         last = window.end - size
         startswith, append = data.startswith, events.append
         while True:
@@ -151,14 +158,14 @@ class Shape:
             else:
                 following_stamp = self._stamp(data, stop)
                 gap = template % self._values(following, following_stamp)
-            if not startswith(gap, stop - 2) or len(gap) != size_behind or not 0 < following <= trusted:
+            if not (least <= following <= most and startswith(gap, stop - 2)):
                 break
             append(Part(view[start:stop], head, True, announced, stamp))
             if length > largest:
                 largest = length
             start = stop + size
             length = announced = following
-            head, stamp = self.head, following_stamp
+            head, stamp = own_head, following_stamp
         if largest > parts.largest:
             parts.believe(largest)
         parts.length, parts.head, parts.announced, parts.stamp = length, head, announced, stamp
