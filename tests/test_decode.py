@@ -449,3 +449,10 @@ def test_any_damage_ends_in_a_picture_or_a_decode_error(changes, length, partial
         data[at] = value
     picture_or_error(bytes(data[:length]), partial)
     picture_or_error(bytes(data), partial)
+
+
+def test_junk_before_the_picture_is_passed_over() -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 48), (200, 30, 60)).save(buffer, "JPEG")
+    clean = decode(buffer.getvalue())
+    assert np.array_equal(decode(b"\xff\xd8 junk \xff\xd9" + buffer.getvalue()), clean)

@@ -47,6 +47,8 @@ _SKIP_OR_PART = (
 )
 _SKIP = "Skip it: not even a part of it can be shown"
 
+_SOI = b"\xff\xd8\xff"
+
 
 def decode(
     frame_or_bytes: Frame | bytes | bytearray | memoryview,
@@ -59,8 +61,9 @@ def decode(
 ) -> NDArray[np.uint8]:
     """Decode one JPEG; `Frame.image` is this.
 
-    Bytes behind the first end-of-image marker are not looked at. A picture without Huffman tables, as
-    Motion-JPEG allows, is decoded with the standard ones. CMYK pictures come out as RGB or gray.
+    Bytes before the first start-of-image marker and behind the first end-of-image marker are not looked
+    at. A picture without Huffman tables, as Motion-JPEG allows, is decoded with the standard ones. CMYK
+    pictures come out as RGB or gray.
 
     Parameters
     ----------
@@ -99,6 +102,9 @@ def decode(
     raw = frame_or_bytes.jpeg if isinstance(frame_or_bytes, Frame) else frame_or_bytes
     # simplejpeg would read a strided view as if it were not, and one that changes meanwhile.
     data = raw if isinstance(raw, bytes) else bytes(memoryview(raw))
+    if not data.startswith(_SOI):
+        # Cameras with a loose cable put junk in front of the picture; `Frame.jpeg` keeps it.
+        data = data[max(0, data.find(_SOI)) :]
     try:
         full_height, full_width = _size(data)
     except ValueError as problem:
