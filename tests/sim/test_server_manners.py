@@ -64,6 +64,7 @@ def test_query_is_read_as_the_firmware_reads_it(query: str, key: str, found: str
         (b"GET /status\r\n\r\n", 505),
         (b"GET /status HTTP/1.1\r\nno colon\r\n\r\n", 400),
         (b"GET /status HTTP/1.1\r\nContent-Length: two\r\n\r\n", 400),
+        (b"GET /status HTTP/1.1\r\nContent-Length: \xb2\r\n\r\n", 400),
         (b"GET /status HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", 400),
         (b"GET /" + b"a" * 511 + b" HTTP/1.1\r\n\r\n", None),
         (b"GET /" + b"a" * 512 + b" HTTP/1.1\r\n\r\n", 414),

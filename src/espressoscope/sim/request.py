@@ -125,7 +125,7 @@ class RequestReader:
         if "upgrade" in headers and "upgrade" in headers.get("connection", "").lower():
             raise BadRequest(400)  # no WebSocket support in these builds
         length = headers.get("content-length", "0")
-        if not length.isdigit():
+        if not (length.isascii() and length.isdigit()):  # Latin-1 has digits that are no numbers
             raise BadRequest(400)
         if "://" in url:
             url = "/" + url.split("://", 1)[1].partition("/")[2]
