@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import io
 import json
 import re
+import socket
 import threading
 import time
 
@@ -16,7 +19,9 @@ from sim_clients import ChunkedStream, Wire, control, get
 from espressoscope.errors import CameraError
 from espressoscope.model import CameraInfo
 from espressoscope.sim import SimulatedCamera, read_strip, simulate
-from espressoscope.sim.loop import acquire_loop, release_loop
+from espressoscope.sim.board import Board
+from espressoscope.sim.device import DeviceOptions
+from espressoscope.sim.loop import LoopThread, acquire_loop, release_loop
 from espressoscope.sim.records import FrameLog
 from espressoscope.tables.firmware import FAMILIES
 from support import wait_until
@@ -77,6 +82,32 @@ def test_stopping_is_quick_and_final_with_a_client(firmware: str) -> None:
         wire.rest_until_silent(2.0)
         assert wire.ending(2.0) in ("fin", "reset")
     assert not [thread for thread in threading.enumerate() if "espressoscope-sim" in thread.name]
+
+
+@pytest.mark.parametrize("firmware", ["matchboxscope", "esphome", "tasmota"])
+def test_stopping_at_any_moment_of_a_connection_leaves_nothing(firmware: str) -> None:
+    # Warnings of unclosed sockets and of coroutines never awaited are errors here.
+    path = FAMILIES[firmware].stream_path
+    options = DeviceOptions(firmware, framesize="QQVGA", prerender=True, fps=0)
+
+    async def visit(loop: LoopThread, steps: int) -> None:
+        board = Board(options, "127.0.0.1", 0, 0, loop.workshop)
+        await board.start()
+        for _ in range(8):
+            await asyncio.sleep(0)  # one round of the loop: then the servers wait for somebody
+        with socket.create_connection(("127.0.0.1", board.stream_port)) as sock:
+            sock.sendall(f"GET {path} HTTP/1.1\r\n\r\n".encode())
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            await board.stop()
+
+    loop = acquire_loop()
+    try:
+        for steps in range(16):
+            loop.run(visit(loop, steps))
+    finally:
+        release_loop()
+    gc.collect()
 
 
 def test_stopping_while_clients_wait_unserved() -> None:

@@ -135,6 +135,7 @@ class ArduinoServer:
         self._free = asyncio.Event()
         self._free.set()
         self._listening = asyncio.Event()
+        self._connecting: asyncio.Future[None] | None = None
 
     @property
     def listener(self) -> socket.socket | None:
@@ -155,6 +156,8 @@ class ArduinoServer:
             close_socket(self._listener)
             self._listener = None
             self._listening.clear()
+            if self._connecting is not None:
+                _settle(self._connecting)
 
     def start(self) -> None:
         """Begin to serve."""
@@ -185,7 +188,7 @@ class ArduinoServer:
             close_socket(sock)
         self.close_listener()
 
-    def keep(self, exchange: ArduinoExchange, work: Awaitable[object]) -> None:
+    def keep(self, exchange: ArduinoExchange, work: Callable[[], Awaitable[object]]) -> None:
         """Take a connection over for good; the one taken before is closed in favour of it."""
         self.drop_kept()
         exchange.kept = True
@@ -202,25 +205,43 @@ class ArduinoServer:
             asyncio.get_running_loop().remove_reader(sock.fileno())
             close_socket(sock)
 
-    async def _run_kept(self, sock: socket.socket, work: Awaitable[object]) -> None:
+    async def _run_kept(self, sock: socket.socket, work: Callable[[], Awaitable[object]]) -> None:
         with contextlib.suppress(OSError, TimeoutError):
-            await work
+            await work()
         if self._kept is sock:
             self._kept = None
             close_socket(sock)
 
-    async def _run(self) -> None:
+    async def _accept(self) -> socket.socket | None:
+        """Wait for a connection; None when it has gone again, or the listener has.
+
+        Not ``loop.sock_accept``, which loses a connection accepted as it is cancelled.
+        """
         loop = asyncio.get_running_loop()
+        listener = self._listener
+        assert listener is not None
+        waiting = self._connecting = loop.create_future()
+        loop.add_reader(listener.fileno(), _settle, waiting)
+        try:
+            await waiting
+        finally:
+            self._connecting = None
+            if listener.fileno() >= 0:
+                loop.remove_reader(listener.fileno())
+        if listener is not self._listener:
+            return None
+        try:
+            return listener.accept()[0]
+        except OSError:
+            return None
+
+    async def _run(self) -> None:
         try:
             while True:
                 await self._free.wait()
                 await self._listening.wait()
-                assert self._listener is not None
-                try:
-                    # Accepted only once there is somebody: a fault may close the listener meanwhile.
-                    async with asyncio.timeout(0.5):
-                        sock, _ = await loop.sock_accept(self._listener)
-                except (TimeoutError, OSError):
+                sock = await self._accept()
+                if sock is None:
                     continue
                 sock.setblocking(False)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -261,3 +282,8 @@ class ArduinoServer:
         return ArduinoExchange(
             sock, words[0], unquote_plus(path), arguments, int(words[2] != "HTTP/1.0"), self._send_timeout_s
         )
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

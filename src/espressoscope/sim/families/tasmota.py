@@ -6,6 +6,7 @@ From arendst/Tasmota ``tasmota_xdrv_driver/xdrv_81_esp32_webcam.ino`` 01154e9 an
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from espressoscope.sim.arduino import ArduinoExchange, ArduinoServer
@@ -220,7 +221,7 @@ class _Firmware:
         await exchange.send(404, "text/html", f"Not found: {exchange.path}")
 
     async def stream(self, exchange: ArduinoExchange) -> None:
-        self.stream_server.keep(exchange, self._send_stream(exchange))
+        self.stream_server.keep(exchange, partial(self._send_stream, exchange))
 
     async def _send_stream(self, exchange: ArduinoExchange) -> None:
         connection = _LoopBound(exchange, self.main_loop)
