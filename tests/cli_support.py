@@ -101,7 +101,7 @@ class Process:
         return result
 
     def _wait(self, timeout_s: float) -> float:
-        """Wait for the end; gives the peak of its memory in MB, seen up to 10 ms before it; 0 where unknown."""
+        """Wait for the end; give the peak of its memory in MB, up to 10 ms before it; 0 where unknown."""
         # Not from wait4: the kernel counts into ru_maxrss what this process held when it forked.
         peak_mb = 0.0
         deadline = time.monotonic() + timeout_s
