@@ -89,12 +89,17 @@ def test_framesize_speaks_the_firmwares_numbering(firmware: str, vga: int) -> No
 
 @pytest.mark.parametrize(
     ("firmware", "framesize", "quality", "xclk"),
-    [("matchboxscope", "SVGA", 12, 8), ("easytarget", "SVGA", 12, 8), ("camerawebserver", "QVGA", 10, 20)],
+    [
+        ("matchboxscope", "SVGA", 12, 8),
+        ("easytarget", "SVGA", 12, 8),
+        ("camerawebserver", "QVGA", 10, 20),
+        ("tasmota", "QVGA", 12, 20),
+    ],
 )
 def test_after_boot(firmware: str, framesize: str, quality: int, xclk: int) -> None:
-    status = Sensor(firmware).status_values()
-    assert status["framesize"] == index_of(FAMILIES[firmware].numbering, framesize)
-    assert (status["quality"], status["xclk"]) == (quality, xclk)
+    sensor = Sensor(firmware)
+    assert sensor["framesize"] == index_of(FAMILIES[firmware].numbering, framesize)
+    assert (sensor.framesize, sensor.quality, sensor["xclk"]) == (framesize, quality, xclk)
 
 
 @pytest.mark.parametrize("firmware", sorted(FAMILIES))
@@ -235,6 +240,10 @@ def test_frame_buffer_is_that_of_the_boot_size() -> None:
     sensor.set("framesize", 13)
     assert sensor.framesize == "UXGA"
     assert sensor.frame_buffer_bytes == 96_000
+    assert Sensor("matchboxscope", "UXGA").frame_buffer_bytes == 384_000
+    assert Sensor("matchboxscope", "QVGA").frame_buffer_bytes == 96_000
+    assert Sensor("camerawebserver").frame_buffer_bytes == 384_000
+    assert Sensor("esphome").frame_buffer_bytes == 61_440
 
 
 def test_key_changes_with_every_setting_pictures_depend_on() -> None:

@@ -24,7 +24,7 @@ from espressoscope.sim.sensor import Sensor
 if TYPE_CHECKING:
     from espressoscope.sim.loop import Workshop
 
-__all__ = ["Alarm", "Device", "DeviceOptions", "Shot", "mac_of"]
+__all__ = ["Alarm", "Device", "DeviceOptions", "NoFrame", "Shot", "mac_of"]
 
 _REQUESTS_KEPT: Final = 1000
 _TICK_S: Final = 0.01
@@ -32,6 +32,9 @@ _TICK_S: Final = 0.01
 
 _DWELL_S: Final = 0.01
 """Pause at each autofocus position. A board takes a frame at each; here nobody is to wait that long."""
+
+_FRAME_WAIT_S: Final = 4.0
+"""``FB_GET_TIMEOUT``: the driver then gives up."""
 
 _NAMES: Final = {
     "matchboxscope": "Matchboxscope",
@@ -72,6 +75,10 @@ class Shot(NamedTuple):
     number: int
     jpeg: bytes
     stamp_us: int
+
+
+class NoFrame(OSError):
+    """No picture fitted the frame buffer for 4 s: ``FB-OVF``, and NULL from ``esp_camera_fb_get()``."""
 
 
 class Alarm:
@@ -150,6 +157,8 @@ class Device:
         self.requests: deque[str] = deque(maxlen=_REQUESTS_KEPT)
         self.reboots = 0
         self.stage_saved = False
+        self.frame_room = self.sensor.frame_buffer_bytes
+        self.frame_wait_s = _FRAME_WAIT_S
         self._workshop = workshop
         self._render_lock = threading.Lock()
         self._warm_for: object = None
@@ -205,7 +214,25 @@ class Device:
         """Wait for the sensor's next frame and take it: ``esp_camera_fb_get()``.
 
         Stream and single pictures compete for frames: each goes to one of them. `alarm` hurries the wait.
+
+        Raises
+        ------
+        NoFrame
+            Every picture of 4 s was larger than the frame buffer, and dropped.
         """
+        shot = await self._next_frame(alarm)
+        if len(shot.jpeg) <= self.frame_room:
+            return shot
+        loop = asyncio.get_running_loop()
+        gives_up_at = loop.time() + self.frame_wait_s
+        while len(shot.jpeg) > self.frame_room:
+            if loop.time() >= gives_up_at:
+                raise NoFrame("FB-OVF")
+            await asyncio.sleep(_TICK_S)  # with `fps` 0 nothing else would let others run
+            shot = await self._next_frame(None)
+        return shot
+
+    async def _next_frame(self, alarm: Alarm | None) -> Shot:
         async with self._camera:
             loop = asyncio.get_running_loop()
             period_s = self.period_s

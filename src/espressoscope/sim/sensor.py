@@ -26,7 +26,12 @@ _DEFAULTS: Final[Mapping[str, tuple[str, int, int]]] = {
     "easytarget": ("SVGA", 12, 8),
     "camerawebserver": ("QVGA", 10, 20),
     "esphome": ("VGA", 10, 20),
-    "tasmota": ("VGA", 12, 20),
+    "tasmota": ("QVGA", 12, 20),
+}
+_INITIALISED_AT: Final[Mapping[str, str]] = {
+    # Size the driver is started with, where it is not the one after boot: what the frame buffer is cut for.
+    "camerawebserver": "UXGA",
+    "tasmota": "UXGA",
 }
 
 # Frames per second at 20 MHz: native, and delivered over WiFi (Tasmota's nativeIntervals20ms and its
@@ -206,9 +211,12 @@ class Sensor:
 
     @property
     def frame_buffer_bytes(self) -> int:
-        """Room for one JPEG: allotted at boot for the boot size, never grown (driver 2.x)."""
-        width, height = SIZES[self._boot_size]
-        return width * height // 5
+        """Room for one JPEG: allotted at boot, never grown (driver 2.x: ``width * height / 5``).
+
+        For the size the firmware starts its driver with, or the size at boot where that is larger.
+        """
+        own = _INITIALISED_AT.get(self.firmware, _DEFAULTS[self.firmware][0])
+        return max(width * height for width, height in (SIZES[own], SIZES[self._boot_size])) // 5
 
     def status_values(self) -> dict[str, int]:
         """Give the numbers `/status` prints, in its order; empty for a firmware without `/status`.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from PIL import Image
 
+from espressoscope.sim.device import NoFrame
 from espressoscope.sim.families.common import CORS, atoi, capture_headers, control_pair, send_json
 from espressoscope.sim.families.pages import index_page
 from espressoscope.sim.httpd import HttpServer, Manners, head_of
@@ -80,12 +81,18 @@ class _Firmware:
 
     async def capture(self, exchange: Exchange) -> bool:
         await self.device.side_delay(_LED_S)
-        shot = await self.device.take_single()
+        try:
+            shot = await self.device.take_single()
+        except NoFrame:
+            return await exchange.send_error(500)
         self.device.captured.enter(shot.number, shot.jpeg)
         return await exchange.send(shot.jpeg, "image/jpeg", capture_headers(shot))
 
     async def bmp(self, exchange: Exchange) -> bool:
-        shot = await self.device.take_single()
+        try:
+            shot = await self.device.take_single()
+        except NoFrame:
+            return await exchange.send_error(500)
         buffer = io.BytesIO()
         Image.open(io.BytesIO(shot.jpeg)).save(buffer, "BMP")
         headers = capture_headers(shot, "capture.bmp")

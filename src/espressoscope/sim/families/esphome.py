@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from espressoscope.sim.device import NoFrame
 from espressoscope.sim.httpd import HttpServer, Manners
 from espressoscope.sim.stream import BOUNDARY, LAYOUT_D, run_stream
 
@@ -21,6 +22,10 @@ _HEAD: Final = (
     b"Content-Type: multipart/x-mixed-replace;boundary=" + BOUNDARY + b"\r\n\r\n"
 )
 
+_NO_FRAMES: Final = b"Content-Type: text/plain\r\n\r\nNo frames send.\r\n--" + BOUNDARY + b"\r\n"
+_FRAME_WAIT_S: Final = 5.0
+"""``wait_for_image_``, one second longer than the driver's own wait."""
+
 
 def esphome(board: Board) -> list[HttpServer]:
     """Give ESPHome's only server."""
@@ -28,8 +33,15 @@ def esphome(board: Board) -> list[HttpServer]:
     async def stream(exchange: Exchange) -> bool:
         # httpd_send, past the server's own response functions: not chunked.
         await exchange.write(_HEAD)
-        return await run_stream(board.device, exchange, LAYOUT_D)
+        sent = board.device.sent.total
+        try:
+            return await run_stream(board.device, exchange, LAYOUT_D)
+        except NoFrame:
+            if board.device.sent.total == sent:
+                await exchange.write(_NO_FRAMES)
+            return False
 
+    board.device.frame_wait_s = _FRAME_WAIT_S
     manners = Manners(
         max_open_sockets=1,
         backlog=2,

@@ -11,6 +11,7 @@ import asyncio
 import re
 from typing import TYPE_CHECKING, Final
 
+from espressoscope.sim.device import NoFrame
 from espressoscope.sim.families.common import CORS, PAGE, atoi, capture_headers, control_pair, send_json
 from espressoscope.sim.families.pages import dump_page, favicon, index_page, view_page
 from espressoscope.sim.httpd import HttpServer, Manners, head_of
@@ -165,6 +166,8 @@ class _Firmware:
             if self.extras:
                 device.images_served += 1
                 await device.side_delay(_AFTER_CAPTURE_S)
+        except NoFrame:
+            return await exchange.send_error(500)
         finally:
             device.release_stream()
         return True
