@@ -364,7 +364,10 @@ def venv_without_ensurepip(package: str, problem: str) -> None:
 
 def fetch_pip(folder: Path) -> Path:
     """Download pip's newest final wheel from the index pip is configured to use, and check its hash."""
-    index = pip_setting("index-url", "https://pypi.org/simple").rstrip("/") + "/pip/"
+    index = pip_setting("index-url", "").rstrip("/")
+    if not index:
+        raise ValueError("no package index is named in pip's settings (index-url)")
+    index += "/pip/"
     context = ssl.create_default_context(cafile=pip_setting("cert", "") or None)
     with urllib.request.urlopen(index, timeout=30, context=context) as answer:
         page = answer.read(1 << 24).decode("utf-8", "replace")
