@@ -214,6 +214,20 @@ def test_sent_holds_every_frame_a_client_received(prerender: bool) -> None:
     assert len(camera.sent) >= 20  # readable after the end
 
 
+def test_a_picture_received_whole_counts_as_sent_without_its_boundary() -> None:
+    with (
+        SimulatedCamera(framesize="QQVGA") as camera,
+        camera.fault("slow", size=100_000, pause=60),
+        ChunkedStream(camera.stream_url) as stream,
+    ):
+        stream.chunk()  # the boundary before the first part
+        stream.chunk()
+        jpeg = stream.read(int(stream.read_past(b"\r\n"), 16))
+        camera.stop()  # before the end of the chunk, and the boundary
+        assert [shot.jpeg for shot in camera.sent] == [jpeg]
+        assert stream.rest_until_silent(1) == b""
+
+
 def test_frame_log_is_bounded() -> None:
     log = FrameLog(keep=3, keep_bytes=100)
     for number in range(5):
