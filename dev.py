@@ -15,7 +15,6 @@ goes to stderr; stdout belongs to the command that is run.
 
 from __future__ import annotations
 
-import configparser
 import contextlib
 import hashlib
 import json
@@ -24,14 +23,10 @@ import re
 import shlex
 import shutil
 import signal
-import ssl
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-import urllib.parse
-import urllib.request
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -340,60 +335,22 @@ def make_venv() -> None:
 
 
 def venv_without_ensurepip(package: str, problem: str) -> None:
-    """Make the environment with a pip fetched from the package index, for want of Debian's."""
-    try:
-        code, text = quietly([base_python(), "-m", "venv", "--without-pip", str(ENV)], dict(os.environ))
-        if code != 0:
-            raise OSError(text)
-        with tempfile.TemporaryDirectory() as folder:
-            wheel = fetch_pip(Path(folder))
-            env = child_env(PYTHONPATH=str(wheel))
-            code, text = quietly(
-                [str(PYTHON), "-m", "pip", "install", "--no-index", "--no-deps", str(wheel)], env
-            )
-        if code != 0:
-            raise OSError(text)
-    except (OSError, ValueError, configparser.Error) as error:
-        apt = f"apt-get said:\n{last_lines(problem)}\n" if problem else ""
+    """Make the environment with the pip this Python has, where Debian's venv cannot be had."""
+    base = base_python()
+    if not succeeds(base, "-m", "pip", "--version"):
+        apt = f"\n  apt-get said:\n{last_lines(problem)}" if problem else ""
         raise Failure(
-            f"this Python cannot make virtual environments: Debian and Ubuntu ship that as {package}.\n{apt}"
-            f"  Fetching pip from the package index instead failed too: {last_lines(str(error), 2).strip()}\n"
-            f"  Install it, then run this again:  sudo apt-get install {package}"
-        ) from error
-
-
-def fetch_pip(folder: Path) -> Path:
-    """Download pip's newest final wheel from the index pip is configured to use, and check its hash."""
-    index = pip_setting("index-url", "").rstrip("/")
-    if not index:
-        raise ValueError("no package index is named in pip's settings (index-url)")
-    index += "/pip/"
-    context = ssl.create_default_context(cafile=pip_setting("cert", "") or None)
-    with urllib.request.urlopen(index, timeout=30, context=context) as answer:
-        page = answer.read(1 << 24).decode("utf-8", "replace")
-    links = re.findall(r'<a\b[^>]*?href="([^"]*/pip-([\d.]+)-py3-none-any\.whl#sha256=([0-9a-f]{64}))"', page)
-    if not links:
-        raise ValueError(f"no pip at {index}")
-    link, version, digest = max(links, key=lambda found: [int(part) for part in found[1].split(".")])
-    with urllib.request.urlopen(urllib.parse.urljoin(index, link), timeout=60, context=context) as answer:
-        data = answer.read(1 << 26)
-    if hashlib.sha256(data).hexdigest() != digest:
-        raise ValueError(f"pip {version} came damaged from {index}")
-    wheel = folder / f"pip-{version}-py3-none-any.whl"
-    wheel.write_bytes(data)
-    return wheel
-
-
-def pip_setting(name: str, default: str) -> str:
-    """Read one of pip's settings where pip is not there to read it itself."""
-    value = os.environ.get("PIP_" + name.upper().replace("-", "_"))
-    if value:
-        return value
-    config = configparser.RawConfigParser()
-    home = Path(os.path.expanduser("~"))
-    files = [Path("/etc/pip.conf"), home / ".pip/pip.conf", home / ".config/pip/pip.conf"]
-    config.read([str(path) for path in files] + [os.environ.get("PIP_CONFIG_FILE", os.devnull)])
-    return config.get("global", name, fallback=default)
+            f"this Python lacks both venv and pip, which Debian and Ubuntu ship apart.{apt}\n"
+            f"  Install this, then try again:  sudo apt-get install {package}"
+        )
+    code, text = quietly([base, "-m", "venv", "--without-pip", str(ENV)], dict(os.environ))
+    if code == 0:
+        code, text = quietly([base, "-m", "pip", "--python", str(PYTHON), "install", "pip"], child_env())
+    if code != 0:
+        raise Failure(
+            f"no virtual environment could be made without {package}:\n{last_lines(text)}\n"
+            f"  Install this, then try again:  sudo apt-get install {package}"
+        )
 
 
 @contextlib.contextmanager

@@ -89,7 +89,7 @@ class Clone:
 
 
 def needs_ensurepip() -> None:
-    # Without it dev.py fetches pip from the index, and tests ask nobody.
+    # Without it dev.py asks apt or the package index, and tests ask nobody.
     if importlib.util.find_spec("ensurepip") is None:
         pytest.skip("this Python has no ensurepip")
 
