@@ -338,7 +338,8 @@ def venv_without_ensurepip(package: str, problem: str) -> None:
     """Make the environment with the pip this Python has, where Debian's venv cannot be had."""
     base = base_python()
     if not succeeds(base, "-m", "pip", "--version"):
-        apt = f"\n  apt-get said:\n{last_lines(problem)}" if problem else ""
+        apt = f"\n  apt-get said:\n{last_lines(problem, 3)}" if problem else ""
+        apt += "\n  Is this machine on the network?" if OFFLINE.search(problem) else ""
         raise Failure(
             f"this Python lacks both venv and pip, which Debian and Ubuntu ship apart.{apt}\n"
             f"  Install this, then try again:  sudo apt-get install {package}"
