@@ -132,11 +132,12 @@ def test_a_demo_whose_reader_goes_away_takes_its_simulator_along(cli: Cli) -> No
     assert running.finish(20).code == 0
 
 
-def test_a_full_disk_behind_stdout_is_told(cli: Cli, address: str) -> None:
+@pytest.mark.parametrize("command", ["status ADDRESS --json", "status ADDRESS", "--help", "--version"])
+def test_a_full_disk_behind_stdout_is_told(cli: Cli, address: str, command: str) -> None:
     if not os.path.exists("/dev/full"):
         pytest.skip("no /dev/full here")
     with open("/dev/full", "wb") as full:
-        message = cli.fails(1, "status", address, "--json", stdout=full)
+        message = cli.fails(1, *command.replace("ADDRESS", address).split(), stdout=full)
     assert "No space left" in message
 
 

@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     from espressoscope.cli.app import app
-    from espressoscope.cli.common import WRONG_USE
+    from espressoscope.cli.common import WRONG_USE, end_without_output
     from espressoscope.cli.output import Output
 
     try:
@@ -32,6 +32,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         code = app(args=arguments, prog_name="espressoscope", standalone_mode=False)
     except KeyboardInterrupt:  # outside the commands' own handling of it
         sys.exit(130)
+    except OSError as error:  # --help and --version, written before any command begins
+        sys.exit(end_without_output(Output(as_json=True), error))
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise

@@ -17,7 +17,7 @@ import typer
 import espressoscope as es
 from espressoscope.cli.ending import Ending
 from espressoscope.cli.files import FileTrouble
-from espressoscope.cli.output import Output, ReaderGone, clean
+from espressoscope.cli.output import Output, OutputTrouble, ReaderGone, clean
 
 __all__ = [
     "DONE",
@@ -29,6 +29,7 @@ __all__ = [
     "VerboseOption",
     "WrongUse",
     "camera_at",
+    "end_without_output",
     "examples",
 ]
 
@@ -142,15 +143,10 @@ class CommandRun:
             if error is not None:
                 self._end_by(error)
             sys.stdout.flush()
-        except (ReaderGone, BrokenPipeError):
-            # The reader has had enough: done. What is still buffered must not fail at exit.
-            _silence(sys.stdout.fileno())
+        except ReaderGone:
+            end_without_output(self.out, BrokenPipeError())
         except OSError as trouble:
-            self.code = FAILED
-            self.out.error(
-                f"cannot write to standard output: {trouble.strerror}", "Is the disk it goes to full?"
-            )
-            _silence(sys.stdout.fileno())
+            self.code = max(self.code, end_without_output(self.out, trouble))
         if self.code != DONE or error is not None:
             raise typer.Exit(self.code)
 
@@ -163,6 +159,8 @@ class CommandRun:
                 self.out.warn("Stopped.")
         elif isinstance(error, ReaderGone | BrokenPipeError):
             raise error
+        elif isinstance(error, OutputTrouble):
+            raise error.error
         elif isinstance(error, Exception):
             self.fail(error)
         else:
@@ -197,10 +195,16 @@ def report(out: Output, error: BaseException) -> int:
     return FAILED
 
 
-def _silence(descriptor: int) -> None:
+def end_without_output(out: Output, trouble: OSError) -> int:
+    """Give standard output up and give the exit code: a reader that has had enough is no failure."""
+    gone = isinstance(trouble, BrokenPipeError)
+    if not gone:
+        out.error(f"cannot write to standard output: {trouble.strerror}", "Is the disk it goes to full?")
+    # What is still buffered must not fail once more at exit.
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, descriptor)
+    os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
+    return DONE if gone else FAILED
 
 
 class _CleanFormatter(logging.Formatter):

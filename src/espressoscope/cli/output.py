@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Output", "ReaderGone", "clean", "iso_utc"]
+__all__ = ["Output", "OutputTrouble", "ReaderGone", "clean", "iso_utc"]
 
 # What a terminal obeys or a reader cannot see: C0, C1, bidirectional, zero-width characters, lone surrogates.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
@@ -27,6 +27,20 @@ _PIPE_WIDTH = 200
 
 class ReaderGone(Exception):
     """Whoever read stdout has closed it, as ``| head`` does."""
+
+
+class OutputTrouble(Exception):
+    """Standard output cannot be written: the disk behind it is full.
+
+    Attributes
+    ----------
+    error : OSError
+        What the system said.
+    """
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class _Console(Console):
@@ -86,6 +100,8 @@ class Output:
         ------
         ReaderGone
             Nobody reads stdout any more.
+        OutputTrouble
+            It cannot be written.
         """
         if not self.as_json:
             return
@@ -98,7 +114,7 @@ class Output:
         except OSError as error:
             if sys.platform == "win32" and error.errno == 22:  # what a closed pipe gives there
                 raise ReaderGone from None
-            raise
+            raise OutputTrouble(error) from None
 
     def say(self, text: str | Text = "", style: str = "") -> None:
         """Tell the person one thing; the text must be ours or cleaned."""
@@ -137,6 +153,10 @@ class Output:
             console.file.flush()
         except BrokenPipeError:
             raise ReaderGone from None
+        except OSError as error:
+            if console.file is not sys.stdout:
+                raise
+            raise OutputTrouble(error) from None
 
 
 def _console(file: TextIO) -> Console:
