@@ -209,7 +209,7 @@ def test_ctrl_c() -> None:
     code = (
         "import sys, espressoscope as es\n"
         "found = es.discover('127.9.0.0/28', int(sys.argv[1]), timeout=60)\n"
-        "try:\n    list(found)\n"
+        "try:\n    print('waiting', flush=True)\n    list(found)\n"
         "except KeyboardInterrupt:\n    print('interrupted', flush=True)\n"
         "import threading; print(threading.active_count())\n"
     )
@@ -224,6 +224,8 @@ def test_ctrl_c() -> None:
             connection = stack.enter_context(listener.accept()[0])
             connection.settimeout(30)
             assert connection.recv(4096).endswith(b"\r\n\r\n")
+        assert program.stdout is not None
+        assert program.stdout.readline() == "waiting\n"
         os.kill(program.pid, signal.SIGINT)
         out, err = program.communicate(timeout=30)
     assert out.split() == ["interrupted", "1"]
