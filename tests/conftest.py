@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,10 @@ os.environ.setdefault("ESPRESSOSCOPE_NETWORKS", "127.0.0.1/32")
 # Programs started by tests print the same here, in a terminal and on a build machine.
 for _name in ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS"):
     os.environ.pop(_name, None)
+
+# A shell that starts us in the background has Ctrl-C ignored, by all we start too; some tests send it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import hypothesis
 import pytest
