@@ -5,6 +5,8 @@ and `files` (pictures on disk), one module per command or two. Imports the publi
 `espressoscope.sim` only.
 """
 
+import contextlib
+import os
 import sys
 from typing import NoReturn
 
@@ -41,4 +43,21 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         command = context.command_path if context is not None else "espressoscope"
         Output(as_json=True).error(error.format_message(), f"{command} --help tells how it is used")
         sys.exit(WRONG_USE)
-    sys.exit(code if isinstance(code, int) else 0)
+    leave(code if isinstance(code, int) else 0)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process with this exit code, also after a Ctrl-C that has been dealt with.
+
+    CPython remembers a KeyboardInterrupt that passed through ``exec`` of a string, as the import of
+    dataclasses does, and at its end may kill itself with SIGINT whatever became of it
+    (``run_eval_code_obj`` in Python/pythonrun.c). So after one the interpreter's own end is left out.
+    """
+    from espressoscope.cli.ending import Ending
+
+    if Ending.interrupted:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)

@@ -25,6 +25,9 @@ class Ending:
         The first signal that came.
     """
 
+    interrupted = False
+    """Whether any of them has turned a signal into KeyboardInterrupt in this process."""
+
     def __init__(self) -> None:
         self.signal: int | None = None
         self._asked = threading.Event()
@@ -55,6 +58,7 @@ class Ending:
         elif now - self._when < _PATIENCE_S:
             return
         self._asked.set()
+        Ending.interrupted = True
         raise KeyboardInterrupt
 
     def __enter__(self) -> Self:
