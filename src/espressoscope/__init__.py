@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         SettingError,
         UnsupportedError,
     )
-    from espressoscope.model import CameraInfo, Frame, LinkState, SetResult, Setting, StreamStats
+    from espressoscope.model import CameraInfo, Frame, FrameSet, LinkState, SetResult, Setting, StreamStats
 
 __version__ = "0.1.0"
 
@@ -39,6 +39,7 @@ _HOME = {
     "DiscoveryError": "errors",
     "FleetFileError": "errors",
     "Frame": "model",
+    "FrameSet": "model",
     "LinkState": "model",
     "RecordingError": "errors",
     "RemoteProtocolError": "errors",
@@ -61,6 +62,7 @@ __all__ = [
     "DiscoveryError",
     "FleetFileError",
     "Frame",
+    "FrameSet",
     "LinkState",
     "RecordingError",
     "RemoteProtocolError",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CameraInfo",
     "Frame",
+    "FrameSet",
     "FrameStatus",
     "LinkState",
     "Order",
@@ -33,7 +34,7 @@ __all__ = [
 FrameStatus = Literal["ok", "truncated", "corrupt", "duplicate"]
 Order = Literal["RGB", "BGR"]
 Scale = Literal[1, 2, 4, 8]
-SettingKind = Literal["bool", "int", "choice", "text", "action"]
+SettingKind = Literal["bool", "int", "float", "choice", "text", "action"]
 SettingValue = bool | int | float | str
 
 
@@ -201,10 +202,10 @@ class Setting:
         Canonical name, Matchboxscope's.
     value : bool, int, float, str or None
         Present value as the camera reported it; None for write-only settings.
-    kind : {"bool", "int", "choice", "text", "action"}
+    kind : {"bool", "int", "float", "choice", "text", "action"}
         ``"choice"`` values are one of `choices`; ``"action"`` settings do something and have no value.
-    minimum, maximum, step : int or None
-        Range of an ``"int"``.
+    minimum, maximum, step : int, float or None
+        Range of an ``"int"`` or a ``"float"``.
     choices : tuple of str
         Names a ``"choice"`` may take; empty otherwise.
     unit : str
@@ -218,9 +219,9 @@ class Setting:
     name: str
     value: SettingValue | None
     kind: SettingKind
-    minimum: int | None
-    maximum: int | None
-    step: int | None
+    minimum: int | float | None
+    maximum: int | float | None
+    step: int | float | None
     choices: tuple[str, ...]
     unit: str
     group: str
@@ -292,6 +293,13 @@ class StreamStats:
         Size of the newest frame.
     frozen : bool
         The camera keeps sending the same picture, byte for byte.
+    sensor_fps : float or None
+        Rate at which the sensor makes frames of the present size, as far as known; where `fps` stays well
+        below, the radio or the camera's processor is the bottleneck. Of stamped frames measured, else
+        nominal from size and clock; a limit set by the user counts as the sensor's.
+    clock_offset_s : float or None
+        For cameras that stamp their frames: Unix time at which the camera's clock read zero, in seconds, as
+        the frames with the least delay on the way tell. `device_ns` / 1e9 plus this is Unix time.
     """
 
     state: LinkState
@@ -309,6 +317,36 @@ class StreamStats:
     width: int
     height: int
     frozen: bool
+    sensor_fps: float | None = None
+    clock_offset_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FrameSet:
+    """Frames of several cameras that belong to one instant.
+
+    Attributes
+    ----------
+    time_ns : int
+        The instant, Unix time in nanoseconds.
+    frames : Mapping of str to Frame or None
+        By camera name, every camera of the fleet: its frame nearest to the instant within the tolerance, by
+        `Frame.received_ns`; None for a camera that has none. No frame is in two sets.
+    """
+
+    time_ns: int
+    frames: Mapping[str, Frame | None]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every camera has a frame."""
+        return all(frame is not None for frame in self.frames.values())
+
+    @property
+    def spread_ms(self) -> float:
+        """Milliseconds between the first and the last frame of the set; 0 with fewer than two."""
+        times = [frame.received_ns for frame in self.frames.values() if frame is not None]
+        return (max(times) - min(times)) / 1e6 if times else 0.0
 
 
 def as_json(stats: StreamStats) -> Mapping[str, object]:
