@@ -25,7 +25,7 @@ def arrive(link: Link, width: int, height: int, *, after_ns: int = 0) -> None:
 
 
 def test_frames_under_way_at_a_change_are_not_believed() -> None:
-    link = Link("cam", "10.0.0.7", no_source)
+    link = Link("10.0.0.7", no_source)
     sizes = SizeWitness(link)
     assert sizes.size() is None
     arrive(link, 640, 480, after_ns=_LATER_NS)
@@ -42,7 +42,7 @@ def test_frames_under_way_at_a_change_are_not_believed() -> None:
 
 
 def test_a_fast_stream_waits_a_second() -> None:
-    link = Link("cam", "10.0.0.7", no_source)
+    link = Link("10.0.0.7", no_source)
     sizes = SizeWitness(link)
     sizes.note_change()
     for _ in range(10):
@@ -51,7 +51,7 @@ def test_a_fast_stream_waits_a_second() -> None:
 
 
 def test_a_capture_is_believed_until_the_next_change() -> None:
-    sizes = SizeWitness(Link("cam", "10.0.0.7", no_source))
+    sizes = SizeWitness(Link("10.0.0.7", no_source))
     sizes.note_capture(800, 600)
     assert sizes.size() == (800, 600)
     sizes.note_change()

@@ -67,36 +67,27 @@ class Link:
 
     Parameters
     ----------
-    name : str
-        The camera's name, written into frames.
     camera : str
-        Its address, named in errors.
+        Its address, named in errors; also its name until `identify` tells another.
     open_source : async callable
         Opens the stream into the sink it is given; raises a CameraError when it cannot.
-    control_answers : async callable or None
-        Tells whether the camera's control port answers; None when it has none.
-    newcomer_steals : bool
-        This firmware gives a second viewer the stream of the first (Tasmota).
+
+    Attributes
+    ----------
+    name : str
+        The camera's name, written into frames made from now on.
     """
 
-    def __init__(
-        self,
-        name: str,
-        camera: str,
-        open_source: Callable[[StreamSink], Awaitable[Source]],
-        control_answers: Callable[[], Awaitable[bool]] | None = None,
-        *,
-        newcomer_steals: bool = False,
-    ) -> None:
-        self.name = name
+    def __init__(self, camera: str, open_source: Callable[[StreamSink], Awaitable[Source]]) -> None:
+        self.name = camera
         self.camera = camera
         self.latest = LatestSlot()
         self.meter = StreamMeter()
         self.state = LinkState.STOPPED
         self.last_error: CameraError | None = None
         self._open_source = open_source
-        self._control_answers = control_answers
-        self._newcomer_steals = newcomer_steals
+        self._control_answers: Callable[[], Awaitable[bool]] | None = None
+        self._newcomer_steals = False
         self._subscriptions: tuple[Subscription, ...] = ()
         self._sequence = 0
         self._wall_offset_ns = time.time_ns() - time.perf_counter_ns()
@@ -127,6 +118,28 @@ class Link:
         return (time.perf_counter_ns() + self._wall_offset_ns - frame.received_ns) / 1e9
 
     # ---- for the loop's thread ------------------------------------------------------------------
+
+    def identify(
+        self,
+        name: str,
+        *,
+        control_answers: Callable[[], Awaitable[bool]] | None,
+        newcomer_steals: bool,
+    ) -> None:
+        """Tell which camera this is, once it has been recognised; may be called again.
+
+        Parameters
+        ----------
+        name : str
+            The camera's name.
+        control_answers : async callable or None
+            Tells whether the camera's control port answers; None when it has none.
+        newcomer_steals : bool
+            This firmware gives a second viewer the stream of the first (Tasmota).
+        """
+        self.name = name
+        self._control_answers = control_answers
+        self._newcomer_steals = newcomer_steals
 
     def start(self) -> None:
         """Begin to connect; does nothing when already running."""

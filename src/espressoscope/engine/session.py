@@ -63,11 +63,10 @@ class CameraSession:
         self.kept = False
         self._pausing = asyncio.Lock()
         self.closed = False
-        self.link = Link(
+        self.link = Link(self.camera, self._open_source)
+        self.link.identify(
             info.name,
-            self.camera,
-            self._open_source,
-            None if device is None else device.answers,
+            control_answers=None if device is None else device.answers,
             newcomer_steals=device is not None and device.family.newcomer_steals,
         )
         self._sizes = SizeWitness(self.link)
