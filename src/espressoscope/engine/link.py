@@ -32,7 +32,7 @@ import random
 import time
 from typing import TYPE_CHECKING
 
-from espressoscope.engine.slot import LatestSlot, Subscription
+from espressoscope.engine.slot import LatestSlot
 from espressoscope.engine.stats import StreamMeter
 from espressoscope.errors import CameraError, ConnectError, ConnectReason
 from espressoscope.model import Frame, LinkState
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from espressoscope.device.stream import Source, StreamSink
+    from espressoscope.engine.slot import Consumer
     from espressoscope.model import FrameStatus, StreamStats
     from espressoscope.wire.events import Damage, Part
 
@@ -88,7 +89,7 @@ class Link:
         self._open_source = open_source
         self._control_answers: Callable[[], Awaitable[bool]] | None = None
         self._newcomer_steals = False
-        self._subscriptions: tuple[Subscription, ...] = ()
+        self._subscriptions: tuple[Consumer, ...] = ()
         self._sequence = 0
         self._wall_offset_ns = time.time_ns() - time.perf_counter_ns()
         self._task: asyncio.Task[None] | None = None
@@ -168,11 +169,11 @@ class Link:
         """Cut a back-off pause short: the camera has been seen."""
         self._hurry.set()
 
-    def subscribe(self, subscription: Subscription) -> None:
+    def subscribe(self, subscription: Consumer) -> None:
         """Hand every further frame to this subscription too."""
         self._subscriptions = (*self._subscriptions, subscription)
 
-    def unsubscribe(self, subscription: Subscription) -> bool:
+    def unsubscribe(self, subscription: Consumer) -> bool:
         """Stop handing frames to it; true when it was handed them until now."""
         before = self._subscriptions
         self._subscriptions = tuple(each for each in before if each is not subscription)

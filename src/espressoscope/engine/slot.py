@@ -11,17 +11,27 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from espressoscope.model import Frame
 
-__all__ = ["LatestSlot", "Subscription", "Wakeup"]
+__all__ = ["Consumer", "LatestSlot", "Subscription", "Wakeup"]
 
 _SLICE_S = 0.2
 """Longest uninterrupted wait: on Windows a lock that is waited for does not see Ctrl-C."""
+
+
+class Consumer(Protocol):
+    """Whoever takes all frames of a link; called on the loop's thread, and must return at once."""
+
+    def put(self, frame: Frame) -> bool:
+        """Take a frame, damaged ones too; true when an older one was lost for it."""
+
+    def wake(self) -> None:
+        """Take note that the link has ended."""
 
 
 class Wakeup:
