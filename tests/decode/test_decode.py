@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from espressoscope import decode as decode_module
 from espressoscope.decode import MAX_SCANS, decode
+from espressoscope.decode import jpeg as decode_module
 from espressoscope.errors import CameraError, DecodeError
 from espressoscope.model import Frame
 
