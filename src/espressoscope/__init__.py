@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from espressoscope.api.camera import Camera
     from espressoscope.api.discover import discover
+    from espressoscope.api.exposure import ExposureLock
+    from espressoscope.api.fleet import Fleet
     from espressoscope.errors import (
         CameraError,
         CameraTimeout,
@@ -37,6 +39,8 @@ _HOME = {
     "ConnectReason": "errors",
     "DecodeError": "errors",
     "DiscoveryError": "errors",
+    "ExposureLock": "api.exposure",
+    "Fleet": "api.fleet",
     "FleetFileError": "errors",
     "Frame": "model",
     "FrameSet": "model",
@@ -60,6 +64,8 @@ __all__ = [
     "ConnectReason",
     "DecodeError",
     "DiscoveryError",
+    "ExposureLock",
+    "Fleet",
     "FleetFileError",
     "Frame",
     "FrameSet",

@@ -149,8 +149,8 @@ def test_a_closed_session_starts_nothing(simulated: SimulatedCamera) -> None:
         for call in (
             lambda: session.begin_streaming("auto", None),
             session.keep_streaming,
-            lambda: session.snap(None),
-            lambda: session.snap("VGA"),
+            lambda: session.stills.snap(None),
+            lambda: session.stills.snap("VGA"),
         ):
             with pytest.raises(es.CameraError, match="closed"):
                 runtime.call(call(), pending=set())  # type: ignore[operator]

@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-import concurrent.futures
-import contextlib
-import threading
-import warnings
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
-from espressoscope.api.runtime import Runtime, acquire_runtime
+from espressoscope.api.handle import CameraHandle
 from espressoscope.api.stream import FrameStream, check_waiting, no_frame_error
-from espressoscope.device.address import parse_address
 from espressoscope.engine.link import STALL_S
-from espressoscope.engine.session import CameraSession, StreamSource
 from espressoscope.engine.slot import Subscription
 from espressoscope.errors import CameraError
-from espressoscope.model import CameraInfo, StreamStats
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
-    from types import TracebackType
+    from collections.abc import Mapping
 
-    from espressoscope.device.address import Address
-    from espressoscope.model import Frame, SetResult, Setting, SettingValue
+    from espressoscope.engine.session import StreamSource
+    from espressoscope.model import CameraInfo, Frame, SetResult, Setting, SettingValue, StreamStats
 
 __all__ = ["Camera"]
 
-_T = TypeVar("_T")
-_SLICE_S = 0.05
 
-
-class Camera:
+class Camera(CameraHandle):
     """An ESP32 camera on the network.
 
     Nothing happens on the network before `open`, which ``with`` and every first use call. All methods may be
@@ -56,116 +45,7 @@ class Camera:
     ...     frame = cam.snap()
     """
 
-    def __init__(self, camera: str | CameraInfo) -> None:
-        self._given = camera if isinstance(camera, CameraInfo) else None
-        self._address: Address = parse_address(camera.url if isinstance(camera, CameraInfo) else camera)
-        self._lock = threading.RLock()
-        self._runtime: Runtime | None = None
-        self._session: CameraSession | None = None
-        self._last_session: CameraSession | None = None
-        self._pending: set[concurrent.futures.Future[Any]] = set()
-
-    def __repr__(self) -> str:
-        state = "closed" if self._session is None else self._session.link.state.value
-        return f"<Camera {self._address}: {state}>"
-
-    # ---- opening and closing ----------------------------------------------------------------------
-
-    def open(self) -> Camera:
-        """Reach the camera, recognise it and read its settings; does nothing when it is open.
-
-        Raises
-        ------
-        ConnectError
-            No camera there; `reason` says why.
-        CameraTimeout
-            No answer in time.
-        RemoteProtocolError
-            What answers does not speak HTTP.
-        """
-        with self._lock:
-            if self._session is None:
-                runtime = acquire_runtime()
-                reached: list[CameraSession] = []
-                try:
-                    self._run(runtime, self._reach(reached))
-                except BaseException:
-                    with contextlib.suppress(concurrent.futures.CancelledError, RuntimeError):
-                        runtime.call(_leave(reached), pending=set())
-                    runtime.release()
-                    raise
-                self._runtime = runtime
-                self._session = self._last_session = reached[0]
-        return self
-
-    async def _reach(self, reached: list[CameraSession]) -> None:
-        found_by = self._given.found_by if self._given is not None else "given"
-        reached.append(await CameraSession.open(self._address, found_by))
-
-    def close(self) -> None:
-        """Let the camera go: its stream and waiting calls end; twice does nothing."""
-        self._cancel_calls()
-        while not self._lock.acquire(timeout=_SLICE_S):
-            self._cancel_calls()  # another thread is about to open it
-        try:
-            session, self._session = self._session, None
-            runtime, self._runtime = self._runtime, None
-        finally:
-            self._lock.release()
-        if session is None or runtime is None:
-            return
-        session.closed = True
-        self._cancel_calls()  # what began meanwhile; later calls find it closed
-        try:
-            if runtime.in_loop_thread:
-                runtime.post(session.close())
-            elif runtime.problem() is None:
-                with contextlib.suppress(concurrent.futures.CancelledError):
-                    runtime.call(session.close(), pending=set())
-        finally:
-            runtime.release()
-
-    def _cancel_calls(self) -> None:
-        for future in tuple(self._pending):
-            future.cancel()
-
-    def __enter__(self) -> Camera:
-        return self.open()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if getattr(self, "_session", None) is not None:
-            warnings.warn(
-                f"{self!r} was never closed; use it in a with statement", ResourceWarning, stacklevel=2
-            )
-            self.close()
-
-    def _run(self, runtime: Runtime, coroutine: Coroutine[Any, Any, _T]) -> _T:
-        try:
-            return runtime.call(coroutine, pending=self._pending)
-        except concurrent.futures.CancelledError:
-            raise CameraError("it was closed while this call waited", camera=str(self._address)) from None
-
-    def _opened(self) -> tuple[Runtime, CameraSession]:
-        with self._lock:
-            if self._session is None and self._last_session is not None:
-                raise CameraError(
-                    "it has been closed", camera=str(self._address), hint="Call open() to use it again"
-                )
-            self.open()
-            assert self._runtime is not None
-            assert self._session is not None
-            return self._runtime, self._session
-
     # ---- what it is -------------------------------------------------------------------------------
-
-    def _known(self) -> CameraSession:
-        # After close the figures of the last use stay readable; before the first there is nothing to tell.
-        return self._session or self._last_session or self._opened()[1]
 
     @property
     def info(self) -> CameraInfo:
@@ -174,14 +54,22 @@ class Camera:
 
     @property
     def settings(self) -> Mapping[str, Setting]:
-        """Its settings by canonical name with the values last read; empty for a bare MJPEG stream."""
-        device = self._known().device
-        return MappingProxyType({} if device is None else device.settings())
+        """Its settings by canonical name with the values last read; empty for a bare MJPEG stream.
+
+        ``fps_limit`` is among them, which no firmware knows by this name: a cap on its frame rate, kept by
+        the camera itself where it has ``min_frame_time``, else by single pictures instead of the stream.
+        """
+        return MappingProxyType(self._known().settings())
 
     @property
     def stats(self) -> StreamStats:
         """Figures of its stream since it was opened; no IO once it has been opened."""
         return self._known().link.stats
+
+    @property
+    def message(self) -> str:
+        """What is wrong with its stream now, in words; "" when all is well. No IO once it has been opened."""
+        return self._known().link.message
 
     # ---- control ----------------------------------------------------------------------------------
 
@@ -310,7 +198,7 @@ class Camera:
         ConnectError, CameraTimeout, RemoteProtocolError, SettingError, UnsupportedError
         """
         runtime, session = self._opened()
-        return self._run(runtime, session.snap(framesize))
+        return self._run(runtime, session.stills.snap(framesize))
 
     def stream(
         self,
@@ -392,8 +280,3 @@ class Camera:
                 raise CameraError("it was closed while this call waited", camera=session.camera)
             raise no_frame_error(session, timeout, timeout)
         return frame
-
-
-async def _leave(sessions: list[CameraSession]) -> None:
-    for session in sessions:
-        await session.close()

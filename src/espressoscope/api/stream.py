@@ -42,8 +42,7 @@ class FrameStream:
 
     async def begin(self, source: StreamSource, interval_s: float | None) -> None:
         """Start the camera's stream when it does not run, and take its frames; `Camera.stream` calls this."""
-        await self._session.begin_streaming(source, interval_s)
-        self._session.link.subscribe(self._subscription)
+        await self._session.take_frames(self._subscription, source, interval_s)
 
     @property
     def dropped(self) -> int:
@@ -88,7 +87,7 @@ class FrameStream:
         self._subscription.wake()
         if self._session.closed:
             return
-        leaving = _leave(self._session, self._subscription)
+        leaving = self._session.leave_frames(self._subscription)
         if wait and self._runtime.problem() is None:
             with contextlib.suppress(
                 concurrent.futures.CancelledError
@@ -111,11 +110,6 @@ class FrameStream:
 
     def __del__(self) -> None:
         self.abandon()
-
-
-async def _leave(session: CameraSession, subscription: Subscription) -> None:
-    if session.link.unsubscribe(subscription):
-        await session.end_streaming()
 
 
 def check_waiting(runtime: Runtime) -> None:

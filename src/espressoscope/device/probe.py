@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
@@ -19,24 +20,47 @@ __all__ = ["Relay", "probe_stream"]
 PROBE_TIMEOUT_S = 6.0
 """Longest wait for the head of the answer, in seconds."""
 _MAX_REDIRECTS = 3
+MOST_HELD = 32
+"""Parts a relay keeps: a second of frames while a camera is asked who it is."""
 
 
 class Relay:
-    """A sink until the stream's link is ready: lets parts go, then passes them on."""
+    """A sink until it is known who the frames are for: lets parts go, or keeps a few, then passes them on.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    hold : bool
+        Keep the newest 32 parts.
+
+    Attributes
+    ----------
+    dropped : int
+        Parts of a relay that holds them which had to go for newer ones.
+    """
+
+    def __init__(self, *, hold: bool = False) -> None:
         self.first_part = asyncio.Event()
+        self.dropped = 0
         self._sink: StreamSink | None = None
+        self._held: deque[tuple[Part, int]] | None = deque() if hold else None
 
     def pass_on_to(self, sink: StreamSink) -> None:
-        """Hand everything from now on to this sink."""
+        """Hand what has been kept, and everything from now on, to this sink."""
         self._sink = sink
+        held, self._held = self._held, None
+        for part, now_ns in held or ():
+            sink.part(part, now_ns)
 
     def part(self, part: Part, now_ns: int) -> None:
         """Take one part."""
         self.first_part.set()
         if self._sink is not None:
             self._sink.part(part, now_ns)
+        elif self._held is not None:
+            if len(self._held) == MOST_HELD:
+                self._held.popleft()
+                self.dropped += 1
+            self._held.append((part.kept(), now_ns))
 
     def damage(self, damage: Damage) -> None:
         """Take note of damage."""

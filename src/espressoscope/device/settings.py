@@ -57,6 +57,11 @@ class SettingTable:
         self._build()
 
     @property
+    def sensor(self) -> str:
+        """The sensor, as far as `/status` lets tell."""
+        return self._sensor
+
+    @property
     def numbering(self) -> str:
         """The framesize numbering in use, ``"N1"`` to ``"N6"``."""
         return self._numbering

@@ -86,6 +86,7 @@ class Link:
         self.meter = StreamMeter()
         self.state = LinkState.STOPPED
         self.last_error: CameraError | None = None
+        self.sensor_fps: float | None = None
         self._open_source = open_source
         self._control_answers: Callable[[], Awaitable[bool]] | None = None
         self._newcomer_steals = False
@@ -103,6 +104,11 @@ class Link:
     def stats(self) -> StreamStats:
         """The figures so far; no IO."""
         return self.meter.snapshot(self.state, self.latest.superseded)
+
+    @property
+    def message(self) -> str:
+        """What is wrong now, in words; "" when all is well."""
+        return "" if self.last_error is None else self.last_error.message
 
     @property
     def stopped(self) -> bool:

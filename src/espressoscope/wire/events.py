@@ -92,6 +92,10 @@ class Part:
         self._announced = announced
         self._stamp = stamp
 
+    def kept(self) -> Part:
+        """Give a part that stays valid: its body is a copy."""
+        return Part(bytes(self.body), self._head, self.complete, self._announced, self._stamp)
+
     @property
     def content_type(self) -> str:
         """Media type, lower case, without parameters; "" when the part names none."""

@@ -1,0 +1,62 @@
+"""The cap on a camera's frame rate: by the camera where it can, by single pictures where it cannot."""
+
+from __future__ import annotations
+
+import pytest
+
+import espressoscope as es
+from espressoscope.sim import SimulatedCamera
+from support import wait_until
+
+
+def test_a_camera_with_a_brake_keeps_the_limit_itself() -> None:
+    with (
+        SimulatedCamera(fps=25, framesize="QVGA", side_delays=False) as simulated,
+        es.Camera(simulated.url) as cam,
+    ):
+        assert cam.settings["fps_limit"].value == 0
+        result = cam.set(fps_limit=4)["fps_limit"]
+        assert (result.asked, result.actual, result.ok) == (4, 4, True)
+        assert cam.settings["fps_limit"].value == 4
+        assert cam.settings["min_frame_time"].value == 250
+        cam.latest()
+        wait_until(lambda: (cam.stats.interval_p50_ms or 0) > 240, 8, what="a slower stream")
+        assert cam.stats.sensor_fps == 4
+        cam.set(fps_limit=0)
+        assert cam.settings["min_frame_time"].value == 0
+        wait_until(lambda: cam.stats.fps > 10, 8, what="the full rate")
+
+
+@pytest.mark.parametrize("asked", [0.4, -1, 61, "fast"])
+def test_a_limit_that_would_end_the_stream_is_refused(asked: float) -> None:
+    with SimulatedCamera(fps=25, side_delays=False) as simulated, es.Camera(simulated.url) as cam:
+        with pytest.raises(es.SettingError, match="fps_limit"):
+            cam.set(fps_limit=asked)
+        with pytest.raises(es.SettingError, match="same brake"):
+            cam.set(fps_limit=5, min_frame_time=100)
+        assert not any("/control" in line for line in simulated.requests)
+        assert cam.set(fps_limit=0.5)["fps_limit"].actual == 0.5
+
+
+def test_elsewhere_single_pictures_take_the_place_of_the_stream() -> None:
+    with (
+        SimulatedCamera("camerawebserver", fps=25, side_delays=False) as simulated,
+        es.Camera(simulated.url) as cam,
+    ):
+        assert cam.latest().camera == cam.info.name
+        assert cam.set(fps_limit=5, quality=20)["fps_limit"].ok
+        wait_until(lambda: len(simulated.captured) > 3, 10, what="captures")
+        streamed = simulated.sent.total
+        frame = cam.latest()
+        assert cam.latest(after=frame.sequence).sequence > frame.sequence
+        assert simulated.sent.total == streamed
+        assert cam.settings["fps_limit"].value == 5
+        cam.set(fps_limit=0)
+        wait_until(lambda: simulated.sent.total > streamed + 5, 10, what="the stream again")
+
+
+def test_a_camera_that_only_streams_cannot_be_limited() -> None:
+    with SimulatedCamera("esphome") as simulated, es.Camera(simulated.stream_url) as cam:
+        assert "fps_limit" not in cam.settings
+        with pytest.raises(es.UnsupportedError):
+            cam.set(fps_limit=5)
