@@ -1,0 +1,127 @@
+"""Ours: the public classes, used as the documentation says."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import espressoscope as es
+from benchmarks.counting import Ends, Tally, counted, percentiles, summed, wait_for_all, watch_age
+from benchmarks.job import Window
+from espressoscope.device.stream import StreamConnection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from benchmarks.job import Job
+
+
+def _ends(job: Job, cameras: Sequence[es.Camera]) -> Ends:
+    def newest() -> Iterator[tuple[int, bytes]]:
+        for camera in cameras:
+            frame = camera.latest()
+            yield frame.sequence, frame.jpeg
+
+    return Ends(job.picture_set().by_tail, newest, counted(StreamConnection, "buffer_updated"))
+
+
+def camera_to_latest(job: Job) -> dict[str, Any]:
+    """Let one Camera keep its latest slot full."""
+    with es.Camera(job.controls[0]) as cam:
+        cam.latest()
+        window = Window(job, _ends(job, [cam]).counts)
+        window.sleep()
+        return window.result
+
+
+def fleet_to_latest(job: Job) -> dict[str, Any]:
+    """Let a Fleet keep all its latest slots full."""
+    with es.Fleet(job.controls) as fleet:
+        fleet.start()
+        _all_there(fleet)
+        window = Window(job, _ends(job, list(fleet.values())).counts)
+        window.sleep()
+        return window.result
+
+
+def _all_there(fleet: es.Fleet) -> None:
+    frames = fleet.latest(timeout=20)
+    missing = [name for name, frame in frames.items() if frame is None]
+    if missing:
+        raise RuntimeError(f"{len(missing)} of {len(frames)} cameras give no frame: {fleet.messages()}")
+
+
+def stream_images(job: Job) -> dict[str, Any]:
+    """Take every frame of `stream` and decode it into one array."""
+    pictures = job.picture_set()
+    width, height, _ = pictures.size
+    buffer = np.empty((height, width, 3), np.uint8)
+    read = pictures.strip_reader()
+    tally = Tally(len(pictures))
+    window = Window(job, lambda: summed([tally]))
+    with es.Camera(job.controls[0]) as cam:
+        for frame in cam.stream():
+            tally.add(read(frame.image(out=buffer)))
+            if window.over():
+                break
+    return window.result
+
+
+def view_images(job: Job) -> dict[str, Any]:
+    """Have every frame of one or many cameras decoded by `view`."""
+    scale = job.options.get("scale", 1)
+    pictures = job.picture_set()
+    read = pictures.strip_reader(scale)
+    tallies = [Tally(len(pictures)) for _ in job.controls]
+    window = Window(job, lambda: summed(tallies))
+    # As Frame.received_ns is made: wall time read once, then a monotonic clock.
+    wall_offset_ns = time.time_ns() - time.perf_counter_ns()
+    since_received: list[float] = []
+    ages: list[float] = []
+
+    def use(camera: int) -> Callable[[es.Frame, NDArray[np.uint8]], None]:
+        tally = tallies[camera]
+
+        def take(frame: es.Frame, image: NDArray[np.uint8]) -> None:
+            if window.measuring:
+                since_received.append((time.perf_counter_ns() + wall_offset_ns - frame.received_ns) / 1e9)
+            number = read(image)
+            tally.add(number)
+            if window.measuring and number is not None and job.options.get("ages"):
+                ages.append(job.age_s(camera, number))
+
+        return take
+
+    with es.Fleet(job.controls) as fleet:
+        for camera, cam in enumerate(fleet.values()):
+            cam.view(use(camera), scale=scale)
+        fleet.start()
+        there = wait_for_all(tallies)
+        window.sleep()
+    result = {**window.result, "cameras": there, "received_to_array_ms": percentiles(since_received)}
+    return {**result, "ages_ms": percentiles(ages)} if ages else result
+
+
+def latest_slow_consumer(job: Job) -> dict[str, Any]:
+    """Take the latest frame every 200 ms, decode it, and note how old it is."""
+    read = job.picture_set().strip_reader()
+
+    def numbers() -> Iterator[int | None]:
+        with es.Camera(job.controls[0]) as cam:
+            while True:
+                yield read(cam.latest().image())
+
+    return watch_age(job, numbers())
+
+
+ROWS: dict[str, Callable[[Job], dict[str, Any]]] = {
+    "Camera to latest slot": camera_to_latest,
+    "Fleet to latest slots": fleet_to_latest,
+    "Camera.stream + image": stream_images,
+    "Camera.view": view_images,
+    "Camera.latest, slow consumer": latest_slow_consumer,
+}

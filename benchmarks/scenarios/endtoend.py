@@ -1,0 +1,67 @@
+"""Receiving and decoding: one camera, every frame as an RGB array in a core's memory.
+
+Ours never holds a camera back: what comes too fast is let go, oldest first. So CPU per frame is compared with
+a source paced at 60 % of what bare decoding can do, where every frame is to arrive as an array, and counted.
+How much each can take at most is measured with a source at 110 %, which leaves out what is not taken in time.
+Load generator on one core, receivers on another, all their threads on that one.
+"""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING
+
+from benchmarks.harness import Figures, apart, progress
+from benchmarks.harness import run as run_job
+from benchmarks.job import Job
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benchmarks.harness import Bench
+
+FLOOR = "bare decode"
+PACED_FLOOR = "bare decode, paced"
+OURS = ("Camera.stream + image", "Camera.view")
+PEERS = ("cv2.VideoCapture", "PyAV", "tutorial's loop + cv2")
+ROWS = ("our parser + bare decode", *OURS, *PEERS)
+PICTURES = {"QVGA": 64, "VGA": 64, "UXGA": 16}
+PACE, MOST = 0.6, 1.1
+
+
+def run(bench: Bench) -> dict[str, Figures]:
+    """Measure both sizes."""
+    found = {}
+    for size in bench.choose(("VGA", "UXGA"), ("VGA", "UXGA"), ("QVGA",)):
+        found.update(_one_size(bench, size))
+    return found
+
+
+def _one_size(bench: Bench, size: str) -> dict[str, Figures]:
+    rounds = bench.choose(7, 3, 1) if size != "UXGA" else bench.choose(5, 2, 1)
+    seconds = bench.choose(1.5, 1.0, 0.2)
+    load_core, row_core = apart()
+    path = bench.pictures(size, PICTURES[size])
+    capacity = _capacity(bench, path, row_core)
+    found = {}
+    for name, share, count in ((f"{size} paced", PACE, rounds), (f"{size} most", MOST, max(1, rounds // 2))):
+        fps = round(share * capacity, 1)
+        # Room for a few frames of the largest size: a short delay of the receiver is not to cost one.
+        arguments = ("--fps", fps, "--buffer", 1 << 20)
+        with bench.load(path, *arguments, core=load_core) as load:
+            about = {"size": size, "frame_bytes": load.ready["frame_bytes"], "fps": fps, "seconds": seconds}
+            jobs = [(row, load.job(row, seconds, cores=row_core)) for row in ROWS]
+            floor = load.job(FLOOR, seconds, cores=row_core)
+            if share == PACE:
+                paced = load.job(FLOOR, seconds, cores=row_core, fps=fps)
+                jobs.insert(0, (PACED_FLOOR, paced))
+            jobs.insert(0, (FLOOR, floor))
+            found[name] = bench.rounds(Figures(about), load, jobs, count, f"receive and decode {name}")
+    return found
+
+
+def _capacity(bench: Bench, path: Path, row_core: list[int] | None) -> float:
+    """Frames a second bare decoding can do on one core."""
+    progress("how fast bare decoding is")
+    job = Job(FLOOR, str(path), {}, bench.choose(1.0, 0.7, 0.1), warm_s=0.2, cores=row_core)
+    return float(statistics.median(run_job(job)["fps"] for _ in range(bench.choose(3, 3, 1))))
