@@ -7,15 +7,28 @@ from typing import TYPE_CHECKING
 
 from espressoscope.api.handle import CameraHandle
 from espressoscope.api.stream import FrameStream, check_waiting, no_frame_error
+from espressoscope.api.view import PictureView
 from espressoscope.engine.link import STALL_S
 from espressoscope.engine.slot import Subscription
 from espressoscope.errors import CameraError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from espressoscope.engine.session import StreamSource
-    from espressoscope.model import CameraInfo, Frame, SetResult, Setting, SettingValue, StreamStats
+    from espressoscope.model import (
+        CameraInfo,
+        Frame,
+        Order,
+        Scale,
+        SetResult,
+        Setting,
+        SettingValue,
+        StreamStats,
+    )
 
 __all__ = ["Camera"]
 
@@ -244,6 +257,47 @@ class Camera(CameraHandle):
             stream.abandon()  # it may have begun all the same
             raise
         return stream
+
+    def view(
+        self,
+        use: Callable[[Frame, NDArray[np.uint8]], object],
+        *,
+        scale: Scale = 1,
+        gray: bool = False,
+        order: Order = "RGB",
+        partial: bool = False,
+    ) -> PictureView:
+        """Have its newest pictures decoded and given to a function, as they come.
+
+        Parameters
+        ----------
+        use : callable
+            Called with a `Frame` and its picture, (H, W, 3) or with `gray` (H, W) uint8, on a decode thread.
+            The array is used again: it is valid until `use` returns. A frame that comes while an older one
+            waits takes its place, so a slow `use` sees fewer pictures, never old ones.
+        scale, gray, order, partial
+            As for `Frame.image`; `PictureView.scale` and `PictureView.gray` can be changed at any time.
+
+        Returns
+        -------
+        PictureView
+            Close it, or use it in ``with``; it ends with the camera at the latest.
+
+        Raises
+        ------
+        ValueError
+            There is no such scale or order.
+        UnsupportedError
+            It sends no pictures.
+        """
+        runtime, session = self._opened()
+        view = PictureView(use, scale, gray, order, partial, self._followers)
+        try:
+            view.join(session.link.name, runtime, session, self._pending)
+        except BaseException:
+            view.close()
+            raise
+        return view
 
     def latest(self, timeout: float = 5.0, after: int | None = None) -> Frame:
         """Give the newest whole frame, starting the stream when it does not run; it then runs until `close`.

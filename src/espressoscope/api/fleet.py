@@ -1,4 +1,4 @@
-"""Many cameras as one: opened, streamed from, set and looked at side by side.
+"""Many cameras as one: streamed from, set and looked at side by side.
 
 A camera that is absent, dead or lying costs only itself: nothing here waits for one camera longer than for
 the others, and nothing raises because of one. What happens to each is told by name.
@@ -7,42 +7,30 @@ the others, and nothing raises because of one. What happens to each is told by n
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
-import contextlib
-import logging
-import threading
 import time
-import warnings
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
-from espressoscope.api.camera import Camera
 from espressoscope.api.exposure import ExposureLock, copy_exposure, exposure_of
-from espressoscope.api.names import unique_names
-from espressoscope.api.runtime import Runtime, acquire_runtime
+from espressoscope.api.membership import FleetHandle, keep_streaming
 from espressoscope.api.stream import check_waiting
+from espressoscope.api.view import PictureView
 from espressoscope.engine.link import STALL_S
 from espressoscope.errors import CameraError, SettingError
-from espressoscope.model import CameraInfo, LinkState
+from espressoscope.model import LinkState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
-    from types import TracebackType
+    from collections.abc import Callable, Iterable
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from espressoscope.engine.session import CameraSession, StreamSource
-    from espressoscope.model import Frame, SetResult, SettingValue, StreamStats
+    from espressoscope.model import Frame, Order, Scale, SetResult, SettingValue, StreamStats
 
 __all__ = ["Fleet"]
 
-_T = TypeVar("_T")
-_log = logging.getLogger(__name__)
 
-OPEN_S = 6.0
-"""Longest wait for cameras to answer when a fleet is opened, for all of them together, in seconds."""
-_SLICE_S = 0.05
-
-
-class Fleet(Mapping[str, Camera]):
+class Fleet(FleetHandle):
     """Several cameras, each under a name of its own: a mapping of name to `Camera`.
 
     Entering it reaches all of them side by side and never raises because one of them does not answer: such a
@@ -74,184 +62,6 @@ class Fleet(Mapping[str, Camera]):
     ...         print(name, frame)
     """
 
-    __hash__ = object.__hash__
-
-    def __init__(self, cameras: Iterable[str | CameraInfo] | str | CameraInfo) -> None:
-        given = [cameras] if isinstance(cameras, str | CameraInfo) else cameras
-        # A search under way, or any other generator, is waited for in open().
-        self._awaited = given if hasattr(given, "__next__") else ()
-        self._cameras = [] if hasattr(given, "__next__") else [Camera(camera) for camera in given]
-        self._lock = threading.RLock()
-        self._members: dict[str, Camera] = {}
-        self._runtime: Runtime | None = None
-        self._pending: set[concurrent.futures.Future[Any]] = set()
-        self._started: StreamSource | None = None
-
-    def __repr__(self) -> str:
-        return f"<Fleet of {len(self._members)}: {', '.join(self._members)}>"
-
-    # ---- members ----------------------------------------------------------------------------------
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of all cameras, in the order they were given or added."""
-        return tuple(self._members)
-
-    def __len__(self) -> int:
-        return len(self._members)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(tuple(self._members))
-
-    def __getitem__(self, name: str) -> Camera:
-        """Give a camera; it belongs to the fleet, which closes it.
-
-        Raises
-        ------
-        KeyError
-            There is none of that name.
-        """
-        try:
-            return self._members[name]
-        except KeyError:
-            raise KeyError(f"{name!r} is none of this fleet's cameras: {', '.join(self._members)}") from None
-
-    def add(self, camera: str | CameraInfo, name: str | None = None) -> str:
-        """Take one more camera in; it need not answer yet.
-
-        Parameters
-        ----------
-        camera : str or CameraInfo
-            Anything `Camera` takes.
-        name : str, optional
-            Its name here; else its own, made unique.
-
-        Returns
-        -------
-        str
-            The name it has here; that of the member it is already, if it is one.
-
-        Raises
-        ------
-        ConnectError, UnsupportedError
-            This is no address at all.
-        ValueError
-            The name is taken.
-        """
-        runtime = self._opened()
-        newcomer = Camera(camera)
-        with self._lock:
-            if name is not None and name in self._members:
-                raise ValueError(f"{name!r} is taken by another camera of this fleet")
-            label = self._join(runtime, [newcomer], name)[0]
-            session = self._members[label]._session
-            if newcomer is self._members[label]:
-                self._cameras.append(newcomer)
-                if self._started is not None and session is not None:
-                    runtime.call(_keep([session], self._started), pending=self._pending)
-        return label
-
-    def remove(self, name: str) -> None:
-        """Let one camera go and close it.
-
-        Raises
-        ------
-        KeyError
-            There is none of that name.
-        """
-        with self._lock:
-            camera = self[name]
-            del self._members[name]
-            self._cameras.remove(camera)
-        camera.close()
-
-    def _join(self, runtime: Runtime, newcomers: Sequence[Camera], name: str | None) -> list[str]:
-        """Reach cameras and give them their places; tell the name of each, of a twin that of its board."""
-        sessions = [camera._attach()[1] for camera in newcomers]
-        runtime.call(_reach(sessions), pending=self._pending)
-        labels = [name] if name is not None else unique_names(sessions, self._members)
-        joined = []
-        for camera, session, label in zip(newcomers, sessions, labels, strict=True):
-            twin = next((each for each in self._members if _same_board(self._members[each], session)), None)
-            if twin is None:
-                session.rename(label)
-                self._members[label] = camera
-            else:
-                _log.warning("%s is the same camera as %s: it counts once", session.info.url, twin)
-                camera.close()
-            joined.append(twin or label)
-        return joined
-
-    # ---- opening and closing ----------------------------------------------------------------------
-
-    def open(self) -> Fleet:
-        """Reach all cameras side by side, for 6 s at most; does nothing when it is open."""
-        with self._lock:
-            if self._runtime is None:
-                self._runtime = runtime = acquire_runtime()
-                self._members = {}
-                try:
-                    self._cameras += [Camera(camera) for camera in self._awaited]
-                    self._awaited = ()
-                    self._join(runtime, self._cameras, None)
-                except BaseException:
-                    self._leave()
-                    raise
-        return self
-
-    def close(self) -> None:
-        """Let all cameras go; calls that wait end. Twice does nothing; figures stay readable."""
-        while True:
-            for future in tuple(self._pending):
-                future.cancel()
-            if self._lock.acquire(timeout=_SLICE_S):
-                break
-        try:
-            self._leave()
-        finally:
-            self._lock.release()
-
-    def _leave(self) -> None:
-        runtime, self._runtime = self._runtime, None
-        self._started = None
-        if runtime is None:
-            return
-        try:
-            sessions = [camera._session for camera in self._cameras if camera._session is not None]
-            if runtime.problem() is None:
-                with contextlib.suppress(concurrent.futures.CancelledError):
-                    runtime.call(_close(sessions), pending=set())
-            for camera in self._cameras:
-                camera.close()
-        finally:
-            runtime.release()
-
-    def __enter__(self) -> Fleet:
-        return self.open()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if getattr(self, "_runtime", None) is not None:
-            warnings.warn(
-                f"{self!r} was never closed; use it in a with statement", ResourceWarning, stacklevel=2
-            )
-            self.close()
-
-    def _opened(self) -> Runtime:
-        runtime = self._runtime
-        if runtime is None:
-            raise CameraError("this fleet is not open", hint="Use it in a with statement, or call open()")
-        return runtime
-
-    def _sessions(self) -> dict[str, CameraSession]:
-        with self._lock:
-            members = dict(self._members)
-        return {name: camera._known() for name, camera in members.items()}
-
     # ---- streams ----------------------------------------------------------------------------------
 
     def start(self, source: StreamSource = "auto") -> None:
@@ -264,7 +74,7 @@ class Fleet(Mapping[str, Camera]):
         """
         runtime = self._opened()
         self._started = source
-        runtime.call(_keep(list(self._sessions().values()), source), pending=self._pending)
+        runtime.call(keep_streaming(list(self._sessions().values()), source), pending=self._pending)
 
     def stop(self) -> None:
         """Let all streams go; those that somebody still takes frames from go on."""
@@ -303,6 +113,41 @@ class Fleet(Mapping[str, Camera]):
     def messages(self) -> dict[str, str]:
         """Say of each camera what is wrong with it now, by name; "" when all is well. No IO."""
         return {name: session.link.message for name, session in self._sessions().items()}
+
+    # ---- pictures ---------------------------------------------------------------------------------
+
+    def view(
+        self,
+        use: Callable[[Frame, NDArray[np.uint8]], object],
+        *,
+        scale: Scale = 1,
+        gray: bool = False,
+        order: Order = "RGB",
+        partial: bool = False,
+    ) -> PictureView:
+        """Have the newest pictures of all cameras decoded and given to a function, as they come.
+
+        Cameras added later are in it too. `Frame.camera` tells whose picture it is.
+
+        Parameters
+        ----------
+        use, scale, gray, order, partial
+            As for `Camera.view`; called for different cameras side by side, on a few decode threads.
+
+        Returns
+        -------
+        PictureView
+            Close it, or use it in ``with``; it ends with the fleet at the latest.
+
+        Raises
+        ------
+        ValueError
+            There is no such scale or order.
+        """
+        runtime = self._opened()
+        view = PictureView(use, scale, gray, order, partial, self._followers)
+        self._bring_in(view, runtime)
+        return view
 
     # ---- all at once ------------------------------------------------------------------------------
 
@@ -374,62 +219,9 @@ class Fleet(Mapping[str, Camera]):
         results = self._each(lambda session: copy_exposure(session, values), without=to) if values else {}
         return ExposureLock(to, values, unequal, results)
 
-    def _each(
-        self, work: Callable[[CameraSession], Coroutine[Any, Any, _T]], without: str | None = None
-    ) -> dict[str, _T | CameraError]:
-        runtime = self._opened()
-        sessions = {name: session for name, session in self._sessions().items() if name != without}
-        try:
-            results = runtime.call(_side_by_side(sessions.values(), work), pending=self._pending)
-        except concurrent.futures.CancelledError:
-            raise CameraError("this fleet was closed while a call waited") from None
-        return dict(zip(sessions, results, strict=True))
-
-
-async def _reach(sessions: Sequence[CameraSession]) -> None:
-    """Reach cameras side by side; what is wrong with one is noted in its link."""
-    tasks = [asyncio.ensure_future(session.reach()) for session in sessions]
-    try:
-        if tasks:
-            await asyncio.wait(tasks, timeout=OPEN_S)
-    finally:
-        for task in tasks:
-            task.cancel()
-        results = await asyncio.gather(*tasks, return_exceptions=True)
-    for session, result in zip(sessions, results, strict=True):
-        if isinstance(result, CameraError):
-            session.link.last_error = result
-        elif isinstance(result, Exception):
-            raise result
-
-
-async def _side_by_side(
-    sessions: Iterable[CameraSession], work: Callable[[CameraSession], Coroutine[Any, Any, _T]]
-) -> list[_T | CameraError]:
-    async def one(session: CameraSession) -> _T | CameraError:
-        try:
-            await session.reach()
-            return await work(session)
-        except CameraError as error:
-            return error
-
-    return await asyncio.gather(*(one(session) for session in sessions))
-
-
-async def _keep(sessions: Iterable[CameraSession], source: StreamSource) -> None:
-    for session in sessions:
-        try:
-            await session.keep_streaming(source)
-        except CameraError as error:
-            session.link.last_error = error
-
 
 async def _let_go(sessions: Iterable[CameraSession]) -> None:
     await asyncio.gather(*(session.let_go() for session in sessions))
-
-
-async def _close(sessions: Iterable[CameraSession]) -> None:
-    await asyncio.gather(*(session.close() for session in sessions))
 
 
 def _newest(session: CameraSession, timeout_s: float) -> Frame | None:
@@ -440,18 +232,3 @@ def _newest(session: CameraSession, timeout_s: float) -> Frame | None:
         return session.closed or not hopeful
 
     return link.latest.wait(lambda frame: link.age_s(frame) <= STALL_S, waiting_is_vain, max(0.0, timeout_s))
-
-
-def _same_board(member: Camera, newcomer: CameraSession) -> bool:
-    """Tell whether a newcomer is a member under another address.
-
-    Simulated cameras of several processes may share a MAC; boards do not sit behind one address.
-    """
-    known = member._known()
-    if known.address == newcomer.address:
-        return True
-    return (
-        newcomer.info.mac is not None
-        and newcomer.info.mac == known.info.mac
-        and newcomer.address.host != known.address.host
-    )

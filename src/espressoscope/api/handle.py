@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
     from types import TracebackType
 
+    from espressoscope.api.follower import Follower
     from espressoscope.device.address import Address
 
 __all__ = ["CameraHandle"]
@@ -53,6 +54,7 @@ class CameraHandle:
         self._session: CameraSession | None = None
         self._last_session: CameraSession | None = None
         self._pending: set[concurrent.futures.Future[Any]] = set()
+        self._followers: set[Follower] = set()
 
     def __repr__(self) -> str:
         session = self._session
@@ -119,6 +121,8 @@ class CameraHandle:
         session.closed = True
         self._cancel_calls()  # what began meanwhile; later calls find it closed
         try:
+            for follower in tuple(self._followers):
+                follower.close()
             if runtime.in_loop_thread:
                 runtime.post(session.close())
             elif runtime.problem() is None:

@@ -237,16 +237,16 @@ class View:
 
     # ---- the end --------------------------------------------------------------------------------
 
-    def close(self) -> None:
+    def close(self, timeout_s: float = CLOSE_S) -> None:
         """End the view; from any thread, also from inside `use`, and as often as you like.
 
         When it returns, `use` is not running and will not be called again. Two exceptions: called from inside
-        `use`, this call of it goes on; and a `use` that does not return is waited for no longer than 1 s,
-        and the log says so. The last view closed ends the threads.
+        `use`, this call of it goes on; and a `use` that does not return is waited for no longer than
+        `timeout_s`, and the log says so. The last view closed ends the threads.
         """
         if os.getpid() != self._pid:
             return
-        deadline = time.monotonic() + CLOSE_S
+        deadline = time.monotonic() + timeout_s
         with self._lock:
             first, self._closed = not self._closed, True
             if self._pending is not None:
@@ -258,10 +258,10 @@ class View:
         try:
             if worker is not None and done is not None and not _wait(done, deadline):
                 _log.warning(
-                    "%s: %s did not return within %g s of closing its view; its thread is left to it",
+                    "%s: %s did not return within %.1f s of closing its view; its thread is left to it",
                     self._camera or "camera",
                     _name(self._use),
-                    CLOSE_S,
+                    timeout_s,
                 )
                 self._crew.write_off(worker)
         finally:

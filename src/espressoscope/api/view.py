@@ -1,0 +1,208 @@
+"""Decoded pictures of one camera or many, pushed to a function on the decode threads.
+
+The one decode pool of this process is made here. It has no thread while there is no view.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import os
+import threading
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from espressoscope.api.follower import Follower
+    from espressoscope.api.runtime import Runtime
+    from espressoscope.decode import DecodePool, View
+    from espressoscope.engine.session import CameraSession
+    from espressoscope.model import Frame, Order, Scale
+
+__all__ = ["PictureView"]
+
+_CLOSE_S = 0.8
+"""Longest wait, in seconds, for a function that is being called when its view is closed."""
+_COUNTS = ("decoded", "superseded", "failed", "errors")
+
+_guard = threading.Lock()
+_pool: tuple[int, DecodePool] | None = None
+
+
+def _shared_pool() -> DecodePool:
+    global _pool
+    from espressoscope.decode import DecodePool  # loads numpy, which a command like `status` need not
+
+    with _guard:
+        if _pool is None or _pool[0] != os.getpid():
+            _pool = (os.getpid(), DecodePool())  # the pool of before a fork has no threads here
+        return _pool[1]
+
+
+class PictureView:
+    """What `Camera.view` and `Fleet.view` give: pictures go to your function until it is closed.
+
+    Your function is called with a frame and its picture, on one of a few decode threads: for pictures of
+    different cameras side by side, for those of one camera one after the other. The array is used again: it
+    is valid until your function returns; copy what you keep. Of each camera the newest frame counts: one that
+    comes while an older one waits takes its place. What your function raises is logged and counted, and ends
+    nothing. Also a context manager; closed with its camera or fleet at the latest.
+    """
+
+    def __init__(
+        self,
+        use: Callable[[Frame, NDArray[np.uint8]], object],
+        scale: Scale,
+        gray: bool,
+        order: Order,
+        partial: bool,
+        followers: set[Follower],
+    ) -> None:
+        self._use = use
+        self._scale: Scale = scale
+        self._gray = gray
+        self._order: Order = order
+        self._partial = partial
+        self._lock = threading.RLock()
+        self._places: dict[str, tuple[Runtime, CameraSession, View]] = {}
+        self._gone: Counter[str] = Counter()
+        self._closed = False
+        self._followers = followers
+        followers.add(self)
+
+    # ---- for Camera and Fleet -----------------------------------------------------------------------
+
+    def join(
+        self,
+        name: str,
+        runtime: Runtime,
+        session: CameraSession,
+        pending: set[concurrent.futures.Future[Any]],
+    ) -> None:
+        """Take a camera's frames from now on; `Camera` and `Fleet` call this."""
+        with self._lock:
+            if self._closed or name in self._places:
+                return
+            view = _shared_pool().view(
+                self._use, scale=self._scale, gray=self._gray, order=self._order, partial=self._partial
+            )
+            self._places[name] = (runtime, session, view)
+        try:
+            runtime.call(session.take_frames(view), pending=pending)
+        except BaseException:
+            self.part(name)
+            raise
+
+    def part(self, name: str) -> None:
+        """Take a camera's frames no more; `Camera` and `Fleet` call this."""
+        with self._lock:
+            place = self._places.pop(name, None)
+        if place is not None:
+            self._let_go([place])
+
+    def _let_go(self, places: list[tuple[Runtime, CameraSession, View]]) -> None:
+        runtime = places[0][0]
+        try:
+            if runtime.problem() is None:
+                with contextlib.suppress(concurrent.futures.CancelledError, RuntimeError):  # it is ending
+                    runtime.call(_leave(places), pending=set())
+        finally:
+            # One deadline for all: a function that hangs may hang for several cameras.
+            end = time.monotonic() + _CLOSE_S
+            for _, _, view in places:
+                view.close(max(0.0, end - time.monotonic()))
+            with self._lock:
+                for _, _, view in places:
+                    self._gone.update({count: getattr(view, count) for count in _COUNTS})
+
+    # ---- for users ----------------------------------------------------------------------------------
+
+    @property
+    def scale(self) -> Scale:
+        """Size divisor, 1, 2, 4 or 8; a new one holds from the next pictures on."""
+        return self._scale
+
+    @scale.setter
+    def scale(self, scale: Scale) -> None:
+        with self._lock:
+            for _, _, view in self._places.values():
+                view.scale = scale
+            self._scale = scale
+
+    @property
+    def gray(self) -> bool:
+        """Whether only brightness is decoded; a change holds from the next pictures on."""
+        return self._gray
+
+    @gray.setter
+    def gray(self, gray: bool) -> None:
+        with self._lock:
+            for _, _, view in self._places.values():
+                view.gray = gray
+            self._gray = gray
+
+    @property
+    def views(self) -> Mapping[str, View]:
+        """What is decoded of each camera, by name, with counts, a `scale` and a `last_error` of its own."""
+        with self._lock:
+            return {name: view for name, (_, _, view) in self._places.items()}
+
+    @property
+    def decoded(self) -> int:
+        """Pictures given to your function, of all cameras in the view."""
+        return self._sum("decoded")
+
+    @property
+    def superseded(self) -> int:
+        """Frames that a newer one replaced before their turn came, of all cameras in the view."""
+        return self._sum("superseded")
+
+    @property
+    def failed(self) -> int:
+        """Frames that could not be decoded, of all cameras in the view."""
+        return self._sum("failed")
+
+    @property
+    def errors(self) -> int:
+        """How often your function raised an error, for all cameras in the view."""
+        return self._sum("errors")
+
+    def _sum(self, count: str) -> int:
+        with self._lock:
+            views = [view for _, _, view in self._places.values()]
+            counts: list[int] = [getattr(view, count) for view in views]
+            return sum(counts, self._gone[count])
+
+    def close(self) -> None:
+        """Call the function no more; when this returns it is not running either.
+
+        Twice does nothing. From inside the function it ends the view when the function returns. A function
+        that hangs is left to itself after 0.8 s, with a line in the log.
+        """
+        with self._lock:
+            self._closed = True
+            places = list(self._places.values())
+            self._places.clear()
+        if places:
+            self._let_go(places)
+        self._followers.discard(self)
+
+    def __enter__(self) -> PictureView:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+async def _leave(places: list[tuple[Runtime, CameraSession, View]]) -> None:
+    await asyncio.gather(*(session.leave_frames(view) for _, session, view in places))
