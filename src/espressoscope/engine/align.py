@@ -2,25 +2,24 @@
 
 Time is cut into windows, one for each set. Its instant may lie anywhere in the window, and is put where most
 cameras have a frame within the tolerance; among such places where these frames lie closest together, then
-closest to the middle. A camera's frame of the set is the one nearest to the instant, of those it has not given
-yet. The set is made when the window's last frame can be no more than `LATE_S` under way: a camera that is slow
-or dead is not waited for, it is None.
+closest to the middle. A camera's frame of the set is the one nearest to the instant, of those it has not
+given yet. The set is made when the window's last frame can no longer be under way: a camera that is slow or
+dead is not waited for, it is None.
 
 Windows follow the cameras: one period after the other, the period being the frame interval of the slowest
 camera that delivers, and their middle is drawn towards the instants found. Windows on a fixed grid would cut
 through the frames of one instant for minutes on end, when cameras of one rate happen to deliver at the cut.
 With a period of the user's choice, windows are no longer than the cameras' frame interval, and lie apart.
 
-Whoever asks too late finds the sets in order, as far back as `BACKLOG_S`; older ones are skipped, and counted.
+Whoever asks too late finds the sets in order, as far back as `BACKLOG_S`; older ones are skipped, and
+counted.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from operator import attrgetter
-from statistics import median_low
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from espressoscope.engine.lane import LONG_AGO_NS, Lane
 from espressoscope.model import FrameSet
 
 if TYPE_CHECKING:
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BACKLOG_S",
-    "LANE_BYTES",
-    "LANE_FRAMES",
     "LATE_S",
     "LONGEST_PERIOD_S",
     "Match",
@@ -44,29 +41,19 @@ LONGEST_PERIOD_S: Final = 2.0
 BACKLOG_S: Final = 1.0
 """How far a consumer may fall behind before sets are skipped: a write to disk, a collection of garbage."""
 LATE_S: Final = 0.02
-"""Longest way of a frame from its time stamp to us; one callback of the loop's thread, that others hold up."""
-LANE_FRAMES: Final = 512
-"""Most frames of one camera that wait; five seconds at 100 fps. Only one that floods has so many."""
-LANE_BYTES: Final = 32 * 2**20
-"""Most bytes of these; a camera that sends monsters costs its own frames."""
+"""Longest way of a frame from its time stamp to us: one callback of the loop's thread, held up by others."""
 
 _LEARN_S: Final = 0.5
 """Time in which the cameras' rates are learned before the first set, and how often they are looked at."""
-_RATE_S: Final = 2.0
-_RATE_TIMES: Final = 64
-_RATE_STEP: Final = 8
-_FEW_TIMES: Final = 5
-_SILENT_INTERVALS: Final = 3
-_SILENT_S: Final = 1.0
-_SMOOTHING: Final = 2
+_SMOOTHING: Final = 4
+"""Windows follow by a quarter of what an instant is off their middle. Less gives more sets and emptier ones:
+by simulation, of 24 cameras with 10 ms of jitter at 10 fps, 96 % are complete at 9.4 a second; at an eighth
+90 % at 9.6, at a half 99 % at 9.1."""
 
 _SECOND: Final = 1_000_000_000
 _LATE_NS: Final = int(LATE_S * _SECOND)
 _LEARN_NS: Final = int(_LEARN_S * _SECOND)
 _LONGEST_NS: Final = int(LONGEST_PERIOD_S * _SECOND)
-_LONG_AGO: Final = -(1 << 62)
-
-_time_of = attrgetter("received_ns")
 
 
 class Match(NamedTuple):
@@ -178,13 +165,13 @@ class SetAligner:
         self._tolerance_ns = tolerance_ns
         self._fixed = period_ns is not None
         self._duplicates = duplicates
-        self._lanes = {name: _Lane() for name in names}
+        self._lanes = {name: Lane() for name in names}
         # The window of the next set; begun with the first frame, and given its width when rates are known.
         self._begun = self._learned = self._locked = False
         self._lo_ns = self._target_ns = self._hi_ns = 0
         self._interval_ns = _LONGEST_NS
-        self._looked_ns = _LONG_AGO
-        self._newest_ns = self._instant_ns = self._decided_ns = _LONG_AGO
+        self._looked_ns = LONG_AGO_NS
+        self._newest_ns = self._instant_ns = self._decided_ns = LONG_AGO_NS
 
     @property
     def due_ns(self) -> int | None:
@@ -213,7 +200,7 @@ class SetAligner:
         """
         if name in self._lanes:
             raise ValueError(f"{name!r} is in these sets already")
-        self._lanes[name] = _Lane()
+        self._lanes[name] = Lane()
 
     def remove(self, name: str) -> None:
         """Leave a camera out of every set made from now on; KeyError when there is none of that name."""
@@ -336,7 +323,7 @@ class SetAligner:
         self._decided_ns = max(self._decided_ns, self._hi_ns + (steps - 1) * self.period_ns)
         if not self._learned:
             self._learned = True
-            self._looked_ns = _LONG_AGO
+            self._looked_ns = LONG_AGO_NS
         self._next_window(steps)
 
     def _look_at_rates(self, now_ns: int) -> None:
@@ -349,73 +336,3 @@ class SetAligner:
             self._interval_ns = min(max(known), _LONGEST_NS)
         if not self._fixed:
             self.period_ns = self._interval_ns
-
-
-class _Lane:
-    """Frames of one camera that may still become part of a set, in the order of their times."""
-
-    __slots__ = ("bytes", "frames", "given_ns", "times")
-
-    def __init__(self) -> None:
-        self.frames: deque[Frame] = deque()
-        self.bytes = 0
-        self.given_ns = _LONG_AGO
-        self.times: deque[int] = deque(maxlen=_RATE_TIMES)
-
-    def note(self, time_ns: int) -> None:
-        """Remember when a frame came, for the rate."""
-        if not self.times or time_ns > self.times[-1]:
-            self.times.append(time_ns)
-
-    def interval_ns(self, now_ns: int) -> int | None:
-        """Time between frames of the last seconds; None while unknown, or when the camera has fallen silent.
-
-        The median of means over several frames: neither a pause nor frames that come in pairs tell on it.
-        """
-        since_ns = now_ns - int(_RATE_S * _SECOND)
-        few = len(self.times) - _FEW_TIMES
-        times = [time_ns for i, time_ns in enumerate(self.times) if time_ns >= since_ns or i >= few]
-        step = min(_RATE_STEP, len(times) - 1)
-        if step < 1:
-            return None
-        interval = median_low([(times[i] - times[i - step]) // step for i in range(step, len(times))])
-        silent_ns = max(_SILENT_INTERVALS * interval, int(_SILENT_S * _SECOND))
-        return None if now_ns - times[-1] > silent_ns else max(interval, 1)
-
-    def append(self, frame: Frame) -> None:
-        frames = self.frames
-        frames.append(frame)
-        self.bytes += len(frame.jpeg)
-        if len(frames) > 1 and frames[-2].received_ns > frame.received_ns:
-            self.frames = deque(sorted(frames, key=_time_of))
-
-    def prune(self, first_ns: int) -> int:
-        """Let go what is older than that; tell how many."""
-        count = 0
-        while self.frames and self.frames[0].received_ns < first_ns:
-            self._pop()
-            count += 1
-        return count
-
-    def shed(self) -> int:
-        """Let the oldest go as far as the ceilings ask; tell how many."""
-        count = 0
-        while len(self.frames) > LANE_FRAMES or (self.bytes > LANE_BYTES and len(self.frames) > 1):
-            self._pop()
-            count += 1
-        return count
-
-    def give(self, instant_ns: int, tolerance_ns: int) -> Frame | None:
-        """Take out the frame nearest to an instant; older ones go, no later set could want them."""
-        frames = self.frames
-        if not frames:
-            return None
-        nearest = min(frames, key=lambda frame: abs(frame.received_ns - instant_ns))
-        if abs(nearest.received_ns - instant_ns) > tolerance_ns:
-            return None
-        self.given_ns = nearest.received_ns
-        self.prune(self.given_ns + 1)
-        return nearest
-
-    def _pop(self) -> None:
-        self.bytes -= len(self.frames.popleft().jpeg)
