@@ -11,10 +11,12 @@ import time
 from typing import TYPE_CHECKING
 
 from espressoscope.api.exposure import ExposureLock, copy_exposure, exposure_of
+from espressoscope.api.frame_sets import FrameSetStream
 from espressoscope.api.membership import FleetHandle, keep_streaming
 from espressoscope.api.stream import check_waiting
 from espressoscope.api.view import PictureView
 from espressoscope.engine.link import STALL_S
+from espressoscope.engine.sets import FrameSets
 from espressoscope.errors import CameraError, SettingError
 from espressoscope.model import LinkState
 
@@ -113,6 +115,50 @@ class Fleet(FleetHandle):
     def messages(self) -> dict[str, str]:
         """Say of each camera what is wrong with it now, by name; "" when all is well. No IO."""
         return {name: session.link.message for name, session in self._sessions().items()}
+
+    def sets(
+        self,
+        tolerance_ms: float = 50.0,
+        timeout: float = 10.0,
+        *,
+        fps: float | None = None,
+        duplicates: bool = False,
+    ) -> FrameSetStream:
+        """Give frames that belong together: of each camera the one nearest to one instant, again and again.
+
+        Starts the streams that do not run. In each set every camera of the fleet has its place; one without
+        a frame within the tolerance is None, never represented by an older frame. No frame is in two sets.
+        Instants are put where most cameras have a frame.
+
+        Parameters
+        ----------
+        tolerance_ms : float
+            Most that a frame's time (`Frame.received_ns`) may be away from the set's instant, up to 2000.
+            Half the cameras' frame interval finds a frame of each camera in nearly every set.
+        timeout : float
+            Seconds without a frame of any camera after which CameraTimeout is raised.
+        fps : float, optional
+            Sets per second; else as many as the slowest camera that delivers has frames, at least one in 2 s.
+        duplicates : bool
+            Also use repeated pictures, which show an earlier instant.
+
+        Returns
+        -------
+        FrameSetStream
+            An iterator of `FrameSet`; close it, or use it in ``with``.
+
+        Raises
+        ------
+        ValueError
+            `tolerance_ms`, `timeout` or `fps` is out of range.
+        """
+        if timeout <= 0:
+            raise ValueError("timeout must be positive")
+        runtime = self._opened()
+        sets = FrameSets(tolerance_ms=tolerance_ms, fps=fps, duplicates=duplicates)
+        stream = FrameSetStream(runtime, sets, timeout, self._followers)
+        self._bring_in(stream, runtime)
+        return stream
 
     # ---- pictures ---------------------------------------------------------------------------------
 

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Literal
 from espressoscope.device.address import parse_address
 from espressoscope.device.camera import CameraDevice
 from espressoscope.device.identify import identify_or_raise
-from espressoscope.device.probe import Relay, probe_stream
 from espressoscope.device.snapshots import SnapshotPoller
 from espressoscope.device.stream import open_stream
+from espressoscope.engine.approach import RECONNECT_TIMEOUT_S, OpenedStream, find_out, open_verified
 from espressoscope.engine.link import Link
 from espressoscope.engine.pace import Pace
 from espressoscope.engine.stills import Stills
-from espressoscope.engine.whereabouts import RECONNECT_TIMEOUT_S, Whereabouts, other_camera
+from espressoscope.engine.whereabouts import Whereabouts, other_camera
 from espressoscope.engine.witness import SizeWitness
-from espressoscope.errors import CameraError, ConnectError, ConnectReason, UnsupportedError
+from espressoscope.errors import CameraError, UnsupportedError
 from espressoscope.model import CameraInfo
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from espressoscope.device.address import Address
     from espressoscope.device.identify import Identity
-    from espressoscope.device.stream import Source, StreamConnection, StreamSink
+    from espressoscope.device.stream import Source, StreamSink
     from espressoscope.engine.locator import Locator
     from espressoscope.engine.slot import Consumer
     from espressoscope.model import SetResult, Setting, SettingValue
@@ -94,7 +94,7 @@ class CameraSession:
         self._source: StreamSource = "auto"
         self._interval_s = 1.0
         self._mode: Literal["mjpeg", "snapshots"] = "mjpeg"
-        self._ready_source: tuple[StreamConnection, Relay] | None = None
+        self._ready_source: OpenedStream | None = None
         self._reaching = asyncio.Lock()
         self._whereabouts = Whereabouts(locator, self._move_to, self.link)
 
@@ -125,24 +125,11 @@ class CameraSession:
             self.check_open()
             if self.reached:
                 return
-            has_path = self.address.path not in ("", "/")
-            if has_path:
-                found = await probe_stream(self.address)
-                if found is not None:
-                    self._become_bare(*found)
-                    return
-            base = replace(self.address, path="")
-            try:
-                identity = await identify_or_raise(base, found_by=self.info.found_by)
-            except ConnectError as error:
-                if has_path or error.reason is not ConnectReason.NOT_A_CAMERA:
-                    raise
-                found = await probe_stream(replace(base, path="/"))
-                if found is None:
-                    raise
-                self._become_bare(*found)
-                return
-            self._become(base, identity)
+            found = await find_out(self.address, self.info.found_by)
+            if isinstance(found, OpenedStream):
+                self._become_bare(found)
+            else:
+                self._become(*found)
 
     def _become(self, base: Address, identity: Identity) -> None:
         # A caller's word about the firmware is no identity; the MAC is.
@@ -154,11 +141,12 @@ class CameraSession:
         self._stream = identity.stream
         self._recognised(newcomer_steals=identity.family.newcomer_steals)
 
-    def _become_bare(self, address: Address, connection: StreamConnection, relay: Relay) -> None:
+    def _become_bare(self, opened: OpenedStream) -> None:
+        address = opened.address
         self.address = address
         self.info = replace(self.info, url=address.url, stream_url=address.url)
         self._stream = address
-        self._ready_source = (connection, relay)
+        self._ready_source = opened
         self._recognised(newcomer_steals=False)
         # An open stream that nobody reads would fill with old frames.
         self.kept = True
@@ -224,7 +212,7 @@ class CameraSession:
             async with asyncio.timeout(_RESTORE_S), self.pausing:
                 pass
         if self._ready_source is not None:
-            self._ready_source[0].abort()
+            self._ready_source.connection.abort()
             self._ready_source = None
 
     def check_open(self) -> None:
@@ -334,35 +322,16 @@ class CameraSession:
             interval_s = self.pace.slowed(self._interval_s)
             return SnapshotPoller(device.port, device.snapshot_path(), sink, interval_s)
         if self._ready_source is not None:
-            connection, relay = self._ready_source
-            self._ready_source = None
-            relay.pass_on_to(sink)
-            return connection
+            opened, self._ready_source = self._ready_source, None
+            opened.relay.pass_on_to(sink)
+            return opened.connection
         assert self._stream is not None
         if self.device is None or not self._whereabouts.doubtful:
             return await open_stream(
                 self._stream, sink, camera=self.camera, connect_timeout_s=RECONNECT_TIMEOUT_S
             )
-        return await self._connect_verified(self._stream, sink)
-
-    async def _connect_verified(self, stream: Address, sink: StreamSink) -> Source:
-        """Open the stream, and pass its frames on only when it is known to be this camera's."""
-        relay = Relay(hold=True)
-        verifying = asyncio.ensure_future(self._verify())
-        try:
-            connection = await open_stream(
-                stream, relay, camera=self.camera, connect_timeout_s=RECONNECT_TIMEOUT_S
-            )
-            try:
-                await verifying
-            except BaseException:
-                connection.abort()
-                raise
-        finally:
-            verifying.cancel()
-            await asyncio.wait([verifying])
-        self.link.meter.dropped += relay.dropped
-        relay.pass_on_to(sink)
+        connection, dropped = await open_verified(self._stream, sink, self._verify(), camera=self.camera)
+        self.link.meter.dropped += dropped
         return connection
 
     # ---- settings -------------------------------------------------------------------------------

@@ -22,11 +22,8 @@ if TYPE_CHECKING:
     from espressoscope.engine.locator import Locator
     from espressoscope.model import CameraInfo
 
-__all__ = ["RECONNECT_TIMEOUT_S", "Whereabouts", "other_camera"]
+__all__ = ["Whereabouts", "other_camera"]
 
-RECONNECT_TIMEOUT_S = 1.6
-"""Longest wait for a connection, and for the answer who it is, in seconds, while a link tries again and
-again: the second SYN goes out after 1 s, the third only after 3 s, when a new attempt is sooner."""
 _DOUBT_AFTER_S = 5.0
 """No board restarts and joins a network, and no address is lent to another one, in less."""
 _SEARCH_AFTER_S = (10.0, 30.0, 60.0, 120.0, 300.0)

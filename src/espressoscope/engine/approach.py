@@ -1,0 +1,110 @@
+"""The ways to a stream: finding out what an address is, and opening a stream that must be the right one.
+
+No state is kept here; `session` decides when.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from espressoscope.device.identify import identify_or_raise
+from espressoscope.device.probe import Relay, probe_stream
+from espressoscope.device.stream import open_stream
+from espressoscope.errors import ConnectError, ConnectReason
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from typing import Any
+
+    from espressoscope.device.address import Address
+    from espressoscope.device.identify import Identity
+    from espressoscope.device.stream import StreamConnection, StreamSink
+
+__all__ = ["RECONNECT_TIMEOUT_S", "OpenedStream", "find_out", "open_verified"]
+
+RECONNECT_TIMEOUT_S = 1.6
+"""Longest wait for a connection, and for the answer who it is, in seconds, while a link tries again and
+again: the second SYN goes out after 1 s, the third only after 3 s, when a new attempt is sooner."""
+
+
+class OpenedStream(NamedTuple):
+    """A bare stream that was opened to find out what it is.
+
+    Attributes
+    ----------
+    address : Address
+        Where it is, redirects followed.
+    connection : StreamConnection
+        Open: some servers serve one client only, once.
+    relay : Relay
+        Where its parts go until somebody wants them.
+    """
+
+    address: Address
+    connection: StreamConnection
+    relay: Relay
+
+
+async def find_out(address: Address, found_by: str) -> tuple[Address, Identity] | OpenedStream:
+    """Find out what an address is: a camera's control base, or a bare MJPEG stream.
+
+    A URL with a path is tried as a bare stream first; one without, and a plain host, as a control base first.
+
+    Raises
+    ------
+    ConnectError, CameraTimeout, RemoteProtocolError
+    """
+    has_path = address.path not in ("", "/")
+    if has_path:
+        found = await probe_stream(address)
+        if found is not None:
+            return OpenedStream(*found)
+    base = replace(address, path="")
+    try:
+        return base, await identify_or_raise(base, found_by=found_by)
+    except ConnectError as error:
+        if has_path or error.reason is not ConnectReason.NOT_A_CAMERA:
+            raise
+        found = await probe_stream(replace(base, path="/"))
+        if found is None:
+            raise
+        return OpenedStream(*found)
+
+
+async def open_verified(
+    stream: Address, sink: StreamSink, verify: Coroutine[Any, Any, None], *, camera: str
+) -> tuple[StreamConnection, int]:
+    """Open a stream, and pass its parts on only when the camera has been verified meanwhile.
+
+    Parameters
+    ----------
+    verify : coroutine
+        Raises when this is another camera; bounds its own time.
+
+    Returns
+    -------
+    connection : StreamConnection
+        Open, its parts on their way to the sink.
+    dropped : int
+        Parts that did not fit in the short memory of the wait.
+
+    Raises
+    ------
+    ConnectError, CameraTimeout
+    """
+    relay = Relay(hold=True)
+    verifying = asyncio.ensure_future(verify)
+    try:
+        connection = await open_stream(stream, relay, camera=camera, connect_timeout_s=RECONNECT_TIMEOUT_S)
+        try:
+            await verifying
+        except BaseException:
+            connection.abort()
+            raise
+    finally:
+        verifying.cancel()
+        await asyncio.wait([verifying])
+    relay.pass_on_to(sink)
+    return connection, relay.dropped
