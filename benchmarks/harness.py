@@ -22,13 +22,6 @@ REPO = Path(__file__).resolve().parent.parent
 ROW_GRACE_S = 90.0
 """Longest a row may take on top of its window: a hundred players need their time to begin."""
 
-LOAD_CORE, ROW_CORE = [0], [1]
-
-
-def cores() -> int:
-    """Say how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
 
 def apart() -> tuple[list[int] | None, list[int] | None]:
     """Give the processors for the load generator and for the receiver: one each, where that can be had."""
@@ -49,11 +42,14 @@ class Figures:
         What the load generator did during each row.
     about : dict
         What was sent, and how it was measured.
+    views : dict
+        Of decoding alone: by view, the median of each reader in microseconds.
     """
 
     about: dict[str, Any] = field(default_factory=dict)
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     load: list[dict[str, Any]] = field(default_factory=list)
+    views: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass

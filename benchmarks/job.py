@@ -23,6 +23,11 @@ class NotHereError(Exception):
     """A row cannot run on this machine: a library or the operating system lacks what it needs."""
 
 
+def cores() -> int:
+    """Say how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @dataclass
 class Job:
     """What one receiving process is to do.

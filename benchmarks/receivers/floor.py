@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import select
 import socket
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmarks.counting import Slot, Tally, ends, summed
-from benchmarks.job import NotHereError, Window
+from benchmarks.job import NotHereError, Window, cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,6 +147,34 @@ def bare_decode(job: Job) -> dict[str, Any]:
                 return window.result
 
 
+def bare_decode_all_cores(job: Job) -> dict[str, Any]:
+    """Decode the pictures from memory with one thread for each core: the most this machine can do."""
+    import simplejpeg
+
+    pictures = job.picture_set()
+    scale = job.options.get("scale", 1)
+    width, height = pictures.size.width // scale, pictures.size.height // scale
+    counts = [0] * cores()
+    stop = threading.Event()
+
+    def decode(number: int) -> None:
+        buffer = np.empty((height, width, 3), np.uint8)
+        while not stop.is_set():
+            for jpeg in pictures.jpegs[:64]:
+                simplejpeg.decode_jpeg(jpeg, "RGB", min_height=height, min_width=width, buffer=buffer)
+                counts[number] += 1
+
+    threads = [threading.Thread(target=decode, args=(number,)) for number in range(len(counts))]
+    window = Window(job, lambda: {"frames": sum(counts), "lost": 0, "unknown": 0})
+    for thread in threads:
+        thread.start()
+    window.sleep()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    return window.result
+
+
 def receive_and_decode(job: Job) -> dict[str, Any]:
     """Receive with our parser and decode with bare simplejpeg, in one thread: the parts without the house."""
     import simplejpeg
@@ -178,5 +207,6 @@ ROWS: dict[str, Callable[[Job], dict[str, Any]]] = {
     "our parser alone": parser_alone,
     "bare epoll + SO_RCVLOWAT": epoll_lowat,
     "bare decode": bare_decode,
+    "bare decode on all cores": bare_decode_all_cores,
     "our parser + bare decode": receive_and_decode,
 }

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import espressoscope as es
 from benchmarks.counting import Ends, Tally, counted, percentiles, summed, wait_for_all, watch_age
-from benchmarks.job import Window
+from benchmarks.job import NotHereError, Window
 from espressoscope.device.stream import StreamConnection
 
 if TYPE_CHECKING:
@@ -83,25 +85,24 @@ def view_images(job: Job) -> dict[str, Any]:
     since_received: list[float] = []
     ages: list[float] = []
 
-    def use(camera: int) -> Callable[[es.Frame, NDArray[np.uint8]], None]:
-        tally = tallies[camera]
+    def use(frame: es.Frame, image: NDArray[np.uint8]) -> None:
+        if window.measuring:
+            since_received.append((time.perf_counter_ns() + wall_offset_ns - frame.received_ns) / 1e9)
+        camera = cameras[frame.camera]
+        number = read(image)
+        tallies[camera].add(number)
+        if window.measuring and number is not None and job.options.get("ages"):
+            ages.append(job.age_s(camera, number))
 
-        def take(frame: es.Frame, image: NDArray[np.uint8]) -> None:
-            if window.measuring:
-                since_received.append((time.perf_counter_ns() + wall_offset_ns - frame.received_ns) / 1e9)
-            number = read(image)
-            tally.add(number)
-            if window.measuring and number is not None and job.options.get("ages"):
-                ages.append(job.age_s(camera, number))
-
-        return take
-
-    with es.Fleet(job.controls) as fleet:
-        for camera, cam in enumerate(fleet.values()):
-            cam.view(use(camera), scale=scale)
-        fleet.start()
-        there = wait_for_all(tallies)
-        window.sleep()
+    # One camera or many, through the door its users take.
+    many = len(job.controls) > 1
+    opened = es.Fleet(job.controls) if many else es.Camera(job.controls[0])
+    with opened:
+        names = opened.names if isinstance(opened, es.Fleet) else [opened.info.name]
+        cameras = {name: camera for camera, name in enumerate(names)}
+        with opened.view(use, scale=scale):
+            there = wait_for_all(tallies)
+            window.sleep()
     result = {**window.result, "cameras": there, "received_to_array_ms": percentiles(since_received)}
     return {**result, "ages_ms": percentiles(ages)} if ages else result
 
@@ -118,10 +119,43 @@ def latest_slow_consumer(job: Job) -> dict[str, Any]:
     return watch_age(job, numbers())
 
 
+def memory(job: Job) -> dict[str, Any]:
+    """Receive from a fleet for long, and look at memory, threads and files now and then."""
+    began = time.perf_counter()
+    samples: list[dict[str, float]] = []
+    with es.Fleet(job.controls) as fleet:
+        fleet.start()
+        _all_there(fleet)
+        while (at := time.perf_counter() - began) < job.seconds:
+            samples.append({"at_s": round(at, 1), **_held()})
+            time.sleep(min(job.options["every_s"], max(0.01, job.seconds - at)))
+        samples.append({"at_s": round(time.perf_counter() - began, 1), **_held()})
+        stats = fleet.stats().values()
+        figures = ("frames", "damaged", "reconnects")
+        totals = {name: sum(getattr(each, name) for each in stats) for name in figures}
+    return {**totals, "samples": samples}
+
+
+def _held() -> dict[str, float]:
+    """Give resident memory, threads and open files, as Linux tells them."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        raise NotHereError("memory is read from /proc") from None
+    fields = {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
+    return {
+        "rss_mb": int(fields["VmRSS"][0]) / 1024,
+        "threads": int(fields["Threads"][0]),
+        "files": len(os.listdir("/proc/self/fd")),
+    }
+
+
 ROWS: dict[str, Callable[[Job], dict[str, Any]]] = {
     "Camera to latest slot": camera_to_latest,
     "Fleet to latest slots": fleet_to_latest,
     "Camera.stream + image": stream_images,
     "Camera.view": view_images,
+    "Fleet.view": view_images,
     "Camera.latest, slow consumer": latest_slow_consumer,
+    "Fleet, memory": memory,
 }
