@@ -31,7 +31,7 @@ DOORS: dict[str, set[str]] = {
     "engine": PLAIN | {"device"},
     "recording": PLAIN | {"engine", "wire", "decode"},
     "lab": PLAIN | {"device", "discovery"},
-    "display": {"model", "decode"},
+    "display": {"errors", "model", "decode"},
     "api": CORE,
     "sim": {"model", "tables"},
     "cli": {"public", "display", "sim"},
