@@ -1,23 +1,30 @@
 """One supervised link to one camera: opens its stream, keeps it alive, hands out its frames.
 
-States and what moves them::
+States and what moves them; `MOVES` is this table, and no other move is made::
 
     from           to            when
     STOPPED        CONNECTING    start()
-    CONNECTING     LIVE          the first frame of this connection
-    CONNECTING     BUSY          connected, 8 s without a byte, and the control port answers
-    CONNECTING     STALLED       connected, 6 s without a byte, and nothing answers; or bytes came, then none
-    CONNECTING     SLOW          bytes come, but no whole frame for 3 s
+    CONNECTING     LIVE          the first whole frame of this connection
+    CONNECTING     SLOW          bytes came, but no whole frame for 3 s
+    CONNECTING     BUSY          connected, not a byte for 8 s, and the control port answers
+    CONNECTING     STALLED       connected, not a byte for 8 s, and nothing answers; 6 s without control port
     CONNECTING     BACKING_OFF   no connection, or it ended
-    BUSY           LIVE          the other viewer has left and frames come
-    BUSY           BACKING_OFF   the control port has fallen silent, or the connection ended
-    LIVE           SLOW          bytes come, but no whole frame for 3 s
+    BUSY           LIVE          the other viewer has left: a whole frame
+    BUSY           SLOW          bytes came, but no whole frame for 3 s
+    BUSY           STALLED       the control port has fallen silent as well
+    BUSY           BACKING_OFF   the connection ended
+    LIVE           SLOW          no whole frame for 3 s
+    LIVE           STALLED       6 s without a byte, noticed at once with what comes first
+    LIVE           BACKING_OFF   the connection ended
     SLOW           LIVE          a whole frame
-    LIVE, SLOW     STALLED       6 s without a byte
-    LIVE, SLOW     BACKING_OFF   the camera ended the connection
+    SLOW           STALLED       6 s without a byte
+    SLOW           BACKING_OFF   the connection ended
     STALLED        BACKING_OFF   at once: the dead connection is dropped
     BACKING_OFF    CONNECTING    the pause is over, or `hurry()`
-    any            STOPPED       stop()
+    any other      STOPPED       stop()
+
+start() and stop() begin a new generation. What still runs of an older one, an attempt that comes back late, a
+callback of an old connection, moves nothing any more.
 
 One connection however many consumers: the device serves one stream client. Everything but the properties runs
 on the loop's thread.
@@ -26,29 +33,46 @@ on the loop's thread.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import random
 import time
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
+from espressoscope.engine import words
+from espressoscope.engine.journal import Journal
 from espressoscope.engine.slot import LatestSlot
 from espressoscope.engine.stats import StreamMeter
-from espressoscope.errors import CameraError, ConnectError, ConnectReason
-from espressoscope.model import Frame, LinkState
-from espressoscope.wire.pictures import PictureReader
+from espressoscope.engine.supervisor import Supervisor
+from espressoscope.errors import CameraError
+from espressoscope.model import LinkState
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from espressoscope.device.stream import Source, StreamSink
+    from espressoscope.engine.feed import Feed
     from espressoscope.engine.slot import Consumer
-    from espressoscope.model import FrameStatus, StreamStats
-    from espressoscope.wire.events import Damage, Part
+    from espressoscope.model import Frame, StreamStats
+    from espressoscope.wire.events import Damage
 
-__all__ = ["STALL_S", "Link"]
+__all__ = ["MOVES", "STALL_S", "Link", "Patience"]
 
 _log = logging.getLogger(__name__)
+
+_S = LinkState
+MOVES: Final[Mapping[LinkState, frozenset[LinkState]]] = MappingProxyType(
+    {
+        _S.STOPPED: frozenset({_S.CONNECTING}),
+        _S.CONNECTING: frozenset({_S.LIVE, _S.SLOW, _S.BUSY, _S.STALLED, _S.BACKING_OFF, _S.STOPPED}),
+        _S.BUSY: frozenset({_S.LIVE, _S.SLOW, _S.STALLED, _S.BACKING_OFF, _S.STOPPED}),
+        _S.LIVE: frozenset({_S.SLOW, _S.STALLED, _S.BACKING_OFF, _S.STOPPED}),
+        _S.SLOW: frozenset({_S.LIVE, _S.STALLED, _S.BACKING_OFF, _S.STOPPED}),
+        _S.STALLED: frozenset({_S.BACKING_OFF, _S.STOPPED}),
+        _S.BACKING_OFF: frozenset({_S.CONNECTING, _S.STOPPED}),
+    }
+)
+"""Every move a link makes."""
 
 STALL_S = 6.0
 """Seconds without a byte after which a connection is given up."""
@@ -56,11 +80,56 @@ BUSY_AFTER_S = 8.0
 """Seconds without a first byte after which another viewer is suspected."""
 SLOW_AFTER_S = 3.0
 """Seconds without a whole frame after which a stream that still drips is called slow."""
-_TICK_S = 0.5
 _POKE_AFTER_S = 1.5
+_BUSY_ASK_S = 4.0
+_RENEW_FIRST_S = 8.0
+_RENEW_CEILING_S = 240.0
 _BACKOFF_FIRST_S = 0.1
 _BACKOFF_CEILING_S = 2.0
 _STOLEN_PAUSE_S = 15.0
+_OPEN_TIMEOUT_S = 60.0
+_STOP_TIMEOUT_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a link waits for what, in seconds.
+
+    Attributes
+    ----------
+    stall_s : float
+        For a byte, before the connection is given up.
+    busy_after_s : float
+        For the first byte, before the control port is asked whether the camera lives.
+    slow_after_s : float
+        For a whole frame, while bytes come.
+    poke_after_s : float
+        For a byte, before bytes are looked for that wait in the kernel.
+    busy_ask_s : float
+        While busy: from one question to the control port to the next.
+    renew_first_s, renew_ceiling_s : float
+        While busy: until the stream is asked for anew, doubled each time. A camera that restarted while this
+        waited in its queue knows nothing of the old connection.
+    backoff_first_s, backoff_ceiling_s : float
+        From the beginning of one attempt to the next, at first and at most; at random between half and all of
+        it, because a hundred cameras must not come back in step.
+    stolen_pause_s : float
+        After another viewer has taken the stream.
+    open_s : float
+        For an attempt to connect as a whole.
+    """
+
+    stall_s: float = STALL_S
+    busy_after_s: float = BUSY_AFTER_S
+    slow_after_s: float = SLOW_AFTER_S
+    poke_after_s: float = _POKE_AFTER_S
+    busy_ask_s: float = _BUSY_ASK_S
+    renew_first_s: float = _RENEW_FIRST_S
+    renew_ceiling_s: float = _RENEW_CEILING_S
+    backoff_first_s: float = _BACKOFF_FIRST_S
+    backoff_ceiling_s: float = _BACKOFF_CEILING_S
+    stolen_pause_s: float = _STOLEN_PAUSE_S
+    open_s: float = _OPEN_TIMEOUT_S
 
 
 class Link:
@@ -72,43 +141,67 @@ class Link:
         Its address, named in errors; also its name until `identify` tells another.
     open_source : async callable
         Opens the stream into the sink it is given; raises a CameraError when it cannot.
+    patience : Patience
+        How long it waits for what.
 
     Attributes
     ----------
     name : str
         The camera's name, written into frames made from now on.
+    state : LinkState
+        What it is doing.
+    latest : LatestSlot
+        The newest whole frame.
+    meter : StreamMeter
+        What it counts.
+    last_error : CameraError or None
+        What went wrong last; None when all is well.
+    sensor_fps : float or None
+        The sensor's nominal rate, for the figures, as far as somebody knows it.
+    sequence : int
+        Number of the next frame.
+    generation : int
+        Raised by each start and stop.
     """
 
-    def __init__(self, camera: str, open_source: Callable[[StreamSink], Awaitable[Source]]) -> None:
+    def __init__(
+        self,
+        camera: str,
+        open_source: Callable[[StreamSink], Awaitable[Source]],
+        patience: Patience = Patience(),
+    ) -> None:
         self.name = camera
         self.camera = camera
-        self.latest = LatestSlot()
-        self.meter = StreamMeter()
+        self.open_source = open_source
+        self.patience = patience
         self.state = LinkState.STOPPED
         self.last_error: CameraError | None = None
         self.sensor_fps: float | None = None
-        self._open_source = open_source
-        self._control_answers: Callable[[], Awaitable[bool]] | None = None
-        self._newcomer_steals = False
-        self._subscriptions: tuple[Consumer, ...] = ()
-        self._sequence = 0
-        self._wall_offset_ns = time.time_ns() - time.perf_counter_ns()
+        self.sequence = 0
+        self.generation = 0
+        self.control_answers: Callable[[], Awaitable[bool]] | None = None
+        self.newcomer_steals = False
+        self.wall_offset_ns = time.time_ns() - time.perf_counter_ns()
+        self.latest = LatestSlot()
+        self.meter = StreamMeter(self.wall_offset_ns)
         self._task: asyncio.Task[None] | None = None
-        self._hurry = asyncio.Event()
-        self._last_jpeg = b""
-        self._next_frame: asyncio.Future[Frame] | None = None
+        # For the supervisor.
+        self.hurried = asyncio.Event()
+        self.retry_at = 0.0
+        self.feed: Feed | None = None
+        self._outages = Journal()
+        self._freezes = Journal()
+        # For the feed: `usual` while it is live and no picture repeats the one before.
+        self.usual = False
+        self.newest_jpeg = b""
+        self.consumers: tuple[Consumer, ...] = ()
 
     # ---- for any thread -------------------------------------------------------------------------
 
     @property
     def stats(self) -> StreamStats:
         """The figures so far; no IO."""
-        return self.meter.snapshot(self.state, self.latest.superseded)
-
-    @property
-    def message(self) -> str:
-        """What is wrong now, in words; "" when all is well."""
-        return "" if self.last_error is None else self.last_error.message
+        return self.meter.snapshot(self.state, self.latest.superseded, self.sensor_fps)
 
     @property
     def stopped(self) -> bool:
@@ -116,13 +209,24 @@ class Link:
         return self.state is LinkState.STOPPED
 
     @property
-    def sequence(self) -> int:
-        """Number of the next frame."""
-        return self._sequence
+    def message(self) -> str:
+        """What is wrong now, in words for people; "" when all is well."""
+        state, error, feed = self.state, self.last_error, self.feed
+        now_ns = time.perf_counter_ns()
+        if state is LinkState.LIVE:
+            frozen_s = (now_ns - self.meter.same_since_ns) / 1e9
+            return words.frozen(frozen_s) if self.meter.frozen else ""
+        if state is LinkState.SLOW and feed is not None:
+            return words.slow((now_ns - feed.last_frame_ns) / 1e9, feed.bytes_per_s, feed.damaged)
+        if error is None:
+            return "" if state is LinkState.STOPPED else "no picture yet"
+        if state in (LinkState.BACKING_OFF, LinkState.CONNECTING):
+            return words.trying_again(error.message, self.retry_at - time.monotonic())
+        return error.message
 
     def age_s(self, frame: Frame) -> float:
         """Seconds since a frame of this link arrived."""
-        return (time.perf_counter_ns() + self._wall_offset_ns - frame.received_ns) / 1e9
+        return (time.perf_counter_ns() + self.wall_offset_ns - frame.received_ns) / 1e9
 
     # ---- for the loop's thread ------------------------------------------------------------------
 
@@ -145,16 +249,17 @@ class Link:
             This firmware gives a second viewer the stream of the first (Tasmota).
         """
         self.name = name
-        self._control_answers = control_answers
-        self._newcomer_steals = newcomer_steals
+        self.control_answers = control_answers
+        self.newcomer_steals = newcomer_steals
 
     def start(self) -> None:
         """Begin to connect; does nothing when already running."""
         if self._task is None:
+            self.generation += 1
             self.last_error = None
-            self.state = LinkState.CONNECTING
+            self.enter(LinkState.CONNECTING, self.generation)
             self._task = asyncio.get_running_loop().create_task(
-                self._run(), name=f"espressoscope-link-{self.camera}"
+                Supervisor(self, self.generation).run(), name=f"espressoscope-link-{self.camera}"
             )
 
     async def stop(self) -> None:
@@ -162,211 +267,134 @@ class Link:
 
         It counts as stopped at once, and may be started again before the old connection is gone.
         """
-        task, self._task = self._task, None
-        self.state = LinkState.STOPPED
-        self.latest.wake()
-        for subscription in self._subscriptions:
-            subscription.wake()
+        task = self._stop()
         if task is not None:
             task.cancel()
-            await asyncio.wait([task])
+            # An attempt that cannot be broken off ends when it likes; it moves nothing any more.
+            await asyncio.wait([task], timeout=_STOP_TIMEOUT_S)
 
     def hurry(self) -> None:
         """Cut a back-off pause short: the camera has been seen."""
-        self._hurry.set()
+        self.hurried.set()
 
-    def subscribe(self, subscription: Consumer) -> None:
-        """Hand every further frame to this subscription too."""
-        self._subscriptions = (*self._subscriptions, subscription)
+    def subscribe(self, consumer: Consumer) -> None:
+        """Hand every further frame to this consumer too."""
+        self.consumers = (*self.consumers, consumer)
 
-    def unsubscribe(self, subscription: Consumer) -> bool:
+    def unsubscribe(self, consumer: Consumer) -> bool:
         """Stop handing frames to it; true when it was handed them until now."""
-        before = self._subscriptions
-        self._subscriptions = tuple(each for each in before if each is not subscription)
-        return len(self._subscriptions) < len(before)
+        before = self.consumers
+        self.consumers = tuple(each for each in before if each is not consumer)
+        return len(self.consumers) < len(before)
 
     async def next_frame(self) -> Frame:
         """Wait for the next whole frame to arrive; the caller bounds the wait."""
-        if self._next_frame is None or self._next_frame.done():
-            self._next_frame = asyncio.get_running_loop().create_future()
-        return await asyncio.shield(self._next_frame)
+        waiter = _NextFrame()
+        self.subscribe(waiter)
+        try:
+            return await waiter.frame
+        finally:
+            self.unsubscribe(waiter)
 
     def next_sequence(self) -> int:
         """Take the next frame number, also for pictures that came another way."""
-        number = self._sequence
-        self._sequence += 1
+        number = self.sequence
+        self.sequence += 1
         return number
 
     def wall_ns(self, perf_ns: int) -> int:
         """Unix time of a `time.perf_counter_ns`: read once at the start, so it never jumps."""
-        return perf_ns + self._wall_offset_ns
+        return perf_ns + self.wall_offset_ns
 
-    # ---- the supervisor -------------------------------------------------------------------------
+    # ---- for its supervisor and its feed --------------------------------------------------------
 
-    async def _run(self) -> None:
-        failures = 0
-        first = True
-        try:
-            while True:
-                self.state = LinkState.CONNECTING
-                frames_before = self.meter.frames
-                if not first:
-                    self.meter.reconnects += 1
-                first = False
-                error = await self._one_connection()
-                if error is not None:
-                    self.last_error = error
-                    _log.debug("%s: %s", self.camera, error)
-                delivered = self.meter.frames > frames_before
-                failures = 0 if delivered else failures + 1
-                await self._pause(failures, stolen=self._newcomer_steals and delivered and error is None)
-        except Exception:  # noqa: BLE001 - a task boundary: logged, and a state
-            _log.exception("%s: the link has ended by a mistake of ours", self.camera)
+    def enter(self, state: LinkState, generation: int) -> None:
+        """Move to another state, unless for an older generation, or where `MOVES` has no such move."""
+        if generation != self.generation or state is self.state:
+            return
+        if state not in MOVES[self.state]:
+            _log.error("%s: no way from %s to %s, by a mistake of ours", self.camera, self.state, state)
+            return
+        self.state = state
+        self.usual = False
+
+    def fail(self, error: CameraError, generation: int, *, level: int = logging.INFO) -> None:
+        """Take note of what is wrong."""
+        if generation == self.generation:
+            error.__traceback__ = None  # would keep the frames of the attempt alive
+            self.last_error = error
+            reason = getattr(error, "reason", getattr(error, "phase", ""))
+            self._outages.trouble(f"{type(error).__name__} {reason}", "%s", error, level=level)
+
+    def end_by_mistake(self, generation: int) -> None:
+        """Stop because the supervisor has broken down."""
+        if generation == self.generation:
+            self._stop()
             self.last_error = CameraError(
                 "its link has ended by a mistake of this program",
                 camera=self.camera,
                 hint="Close the camera and open it again; the log tells more, please report it",
             )
-            self.state = LinkState.STOPPED
 
-    async def _one_connection(self) -> CameraError | None:
-        sink = _Sink(self)
-        try:
-            source = await self._open_source(sink)
-            try:
-                return await self._watch(source, sink)
-            finally:
-                source.abort()
-        except CameraError as error:
-            return error
-        finally:
-            # A late callback of an old connection must not feed a link that has moved on.
-            sink.link = None
+    def came_alive(self, generation: int) -> None:
+        """Take note of a whole frame that is not the usual one."""
+        if generation != self.generation:
+            return
+        if self.state is not LinkState.LIVE:
+            self.enter(LinkState.LIVE, generation)
+            self.last_error = None
+            self._outages.well("%s: pictures again after %.0f s", self.camera)
+        self.usual = self.meter.repeats == 0
 
-    async def _watch(self, source: Source, sink: _Sink) -> CameraError | None:
-        opened_ns = time.perf_counter_ns()
-        asked_control_ns = opened_ns
-        while True:
-            await asyncio.wait([source.closed], timeout=_TICK_S)
-            if source.closed.done():
-                return source.closed.result()
-            if source.paces_itself:
-                continue
-            now_ns = time.perf_counter_ns()
-            silent_s = (now_ns - source.last_byte_ns) / 1e9
-            if silent_s > _POKE_AFTER_S:
-                source.poke()
-            if source.received == 0:
-                # Silent from the start: queued behind another viewer, or dead. Only the control port can
-                # tell.
-                if (now_ns - asked_control_ns) / 1e9 < (
-                    STALL_S if self._control_answers is None else BUSY_AFTER_S
-                ):
-                    continue
-                asked_control_ns = now_ns
-                if self._control_answers is None or not await self._control_answers():
-                    self.state = LinkState.STALLED
-                    return None
-                if source.received == 0:
-                    self.state = LinkState.BUSY
-                    self.last_error = _busy(self.camera)
-            elif silent_s > STALL_S:
-                self.state = LinkState.STALLED
-                _log.info("%s: no byte for %.0f s, reconnecting", self.camera, silent_s)
-                source.give_up()
-                return None
-            elif self.state is not LinkState.SLOW and (now_ns - sink.last_frame_ns) / 1e9 > SLOW_AFTER_S:
-                self.state = LinkState.SLOW
-
-    async def _pause(self, failures: int, *, stolen: bool) -> None:
-        self.state = LinkState.BACKING_OFF
-        if stolen:
-            pause_s = _STOLEN_PAUSE_S
-            _log.warning("%s: another viewer took the stream; trying again in %.0f s", self.camera, pause_s)
-            self.last_error = _busy(self.camera)
-        else:
-            pause_s = min(_BACKOFF_CEILING_S, _BACKOFF_FIRST_S * 2.0 ** min(failures, 10))
-            pause_s *= random.uniform(0.5, 1.0)  # a hundred cameras must not come back in step
-        self._hurry.clear()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(pause_s):
-                await self._hurry.wait()
-
-    # ---- frames ---------------------------------------------------------------------------------
-
-    def _take(self, part: Part, now_ns: int, sink: _Sink) -> None:
-        reader = sink.reader
-        jpeg = reader.read_usual(part.body) if part.complete else None
-        if jpeg is not None:
-            self._deliver(jpeg, reader.width, reader.height, "ok", part, now_ns, sink)
-        elif part.content_type != "text/plain":  # ESPHome's "No frames send."
-            for picture in reader.read(part.body, part.complete):
-                self._deliver(picture.jpeg, picture.width, picture.height, picture.status, part, now_ns, sink)
-
-    def _deliver(
-        self,
-        jpeg: bytes,
-        width: int,
-        height: int,
-        status: FrameStatus,
-        part: Part,
-        now_ns: int,
-        sink: _Sink,
-    ) -> None:
-        """Hand out one frame, numbered and counted."""
-        sequence = self._sequence
-        self._sequence = sequence + 1
-        meter = self.meter
-        if status == "ok":
-            if jpeg == self._last_jpeg:
-                status = "duplicate"
-                meter.repeats += 1
-            else:
-                meter.repeats = 0
-                self._last_jpeg = jpeg
-        frame = Frame(
-            jpeg, sequence, now_ns + self._wall_offset_ns, part.device_ns, width, height, self.name, status
+    def froze(self) -> None:
+        """Take note of a picture that comes again and again."""
+        self._freezes.trouble(
+            "frozen",
+            "%s: it keeps sending the same picture, byte for byte: switch it off and on",
+            self.camera,
+            level=logging.WARNING,
         )
-        meter.count(frame, now_ns)
-        if status == "ok" or status == "duplicate":
-            sink.last_frame_ns = now_ns
-            if self.state is not LinkState.LIVE:
-                self.state = LinkState.LIVE
-                self.last_error = None
-            self.latest.put(frame)
-            if self._next_frame is not None and not self._next_frame.done():
-                self._next_frame.set_result(frame)
-        else:
-            meter.damaged += 1
-        for subscription in self._subscriptions:
-            if subscription.put(frame):
-                meter.dropped += 1
+
+    def thawed(self) -> None:
+        """Take note of another picture at last."""
+        self._freezes.well("%s: another picture after %.0f s of the same one", self.camera)
+
+    def out_of_step(self, damage: Damage) -> None:
+        """Take note of a stream that has to be resynchronised."""
+        self._outages.trouble(
+            "damage",
+            "%s: stream out of step at byte %d: %s",
+            self.camera,
+            damage.offset,
+            damage.reason,
+            level=logging.DEBUG,
+        )
+
+    def _stop(self) -> asyncio.Task[None] | None:
+        """Be stopped from now on; gives the task that is to be ended."""
+        task, self._task = self._task, None
+        self.generation += 1
+        self.enter(LinkState.STOPPED, self.generation)
+        self.last_error = None
+        if self.feed is not None:
+            self.feed.cut()
+            self.feed = None
+        self.latest.wake()
+        for consumer in self.consumers:
+            consumer.wake()
+        return task
 
 
-class _Sink:
-    """What one connection feeds; cut off from the link when that has moved on."""
+class _NextFrame:
+    """Takes one whole frame."""
 
-    def __init__(self, link: Link) -> None:
-        self.link: Link | None = link
-        self.reader = PictureReader()
-        self.last_frame_ns = time.perf_counter_ns()
+    def __init__(self) -> None:
+        self.frame: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
 
-    def part(self, part: Part, now_ns: int) -> None:
-        if self.link is not None:
-            self.link._take(part, now_ns, self)
+    def put(self, frame: Frame) -> bool:
+        if frame.status in ("ok", "duplicate") and not self.frame.done():
+            self.frame.set_result(frame)
+        return False
 
-    def damage(self, damage: Damage) -> None:
-        if self.link is not None:
-            self.link.meter.damaged += 1
-            _log.debug(
-                "%s: stream out of step at byte %d: %s", self.link.camera, damage.offset, damage.reason
-            )
-
-
-def _busy(camera: str) -> ConnectError:
-    return ConnectError(
-        "another viewer holds its only stream",
-        reason=ConnectReason.BUSY,
-        camera=camera,
-        hint="Close the other viewer, browser tabs too; the stream then comes by itself",
-    )
+    def wake(self) -> None:
+        """Go on waiting: a link that has ended may be started again, and the caller bounds the wait."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from espressoscope.model import LinkState, StreamStats
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from espressoscope.model import Frame
 
-__all__ = ["FROZEN_AFTER", "StreamMeter"]
+__all__ = ["FROZEN_AFTER", "StreamMeter", "clock_offset_ns", "frame_period_ns"]
 
 _WINDOW_NS = 3_000_000_000
 _RING = 512
@@ -20,60 +21,195 @@ FROZEN_AFTER = 5
 """Identical pictures in a row before a stream counts as frozen. Sensor noise makes two equal JPEGs
 practically impossible, so one repetition is a frame sent twice, and several are a camera that hangs."""
 
+_COPIES = 4
+_MOST_STEPS = 128
+_FEWEST_STEPS = 8
+_LONGEST_STEP_NS = 10_000_000_000
+_MOST_SKIPPED = 4
+_TOLERANCE = 0.15
+_MOST_MULTIPLE = 6.5
+_FITTING = 0.9
+_CLOCK_LEAP_NS = 8_000_000_000
+_EARLIEST_PERCENT = 5
 
-class StreamMeter:
-    """Counts what a link receives; read from any thread.
 
-    The ring holds (`time.perf_counter_ns`, JPEG bytes) of the newest 512 frames.
+class Entry(NamedTuple):
+    """What is kept of one frame.
+
+    Attributes
+    ----------
+    now_ns : int
+        `time.perf_counter_ns` of its arrival.
+    total : int
+        JPEG bytes received up to and with it.
+    stamp_ns : int or None
+        The camera's own stamp.
     """
 
-    def __init__(self) -> None:
+    now_ns: int
+    total: int
+    stamp_ns: int | None
+
+
+class StreamMeter:
+    """Counts what a link receives; read from any thread while the loop's thread counts.
+
+    Parameters
+    ----------
+    wall_offset_ns : int
+        What to add to `time.perf_counter_ns` for Unix time.
+
+    Attributes
+    ----------
+    frames, bytes, damaged, reconnects, dropped : int
+        As in `StreamStats`.
+    repeats : int
+        How often the newest picture has come again, byte for byte.
+    same_since_ns : int
+        `time.perf_counter_ns` of its first arrival, when it has come again.
+    newest : Frame or None
+        The newest frame, whole or not.
+    """
+
+    def __init__(self, wall_offset_ns: int = 0) -> None:
         self.frames = 0
         self.bytes = 0
         self.damaged = 0
         self.reconnects = 0
         self.dropped = 0
         self.repeats = 0
+        self.same_since_ns = 0
         self.newest: Frame | None = None
-        self._ring: deque[tuple[int, int]] = deque(maxlen=_RING)
+        self._wall_offset_ns = wall_offset_ns
+        # Lists written in a ring: a copy of one is a single step, while a deque cannot be read safely when
+        # another thread appends.
+        self._times = [0] * _RING
+        self._totals = [0] * _RING
+        self._stamps: list[int | None] = [None] * _RING
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the camera keeps sending the same picture."""
+        return self.repeats >= FROZEN_AFTER
 
     def count(self, frame: Frame, now_ns: int) -> None:
         """Count one frame; on the loop's thread."""
-        size = len(frame.jpeg)
-        self.frames += 1
-        self.bytes += size
+        at = self.frames
+        slot = at % _RING
+        self.bytes = total = self.bytes + len(frame.jpeg)
+        self._times[slot] = now_ns
+        self._totals[slot] = total
+        self._stamps[slot] = frame.device_ns
         self.newest = frame
-        self._ring.append((now_ns, size))
+        self.frames = at + 1  # last: what is below it is all there
 
-    def snapshot(self, state: LinkState, superseded: int) -> StreamStats:
-        """Work the figures out; on any thread, no IO."""
-        ring = tuple(self._ring)
+    def entries(self) -> list[Entry]:
+        """Give what is kept of the newest frames, at most 512, oldest first."""
+        for _ in range(_COPIES):
+            stop = self.frames
+            times, totals, stamps = self._times[:], self._totals[:], self._stamps[:]
+            # What was written over meanwhile is left out, and so is what may be being written now.
+            start = max(0, self.frames + 1 - _RING)
+            if start < stop or stop == 0:
+                break
+        slots = [number % _RING for number in range(start, stop)]
+        return [Entry(times[slot], totals[slot], stamps[slot]) for slot in slots]
+
+    def snapshot(self, state: LinkState, superseded: int, sensor_fps: float | None = None) -> StreamStats:
+        """Work the figures out; on any thread, no IO.
+
+        Parameters
+        ----------
+        sensor_fps : float, optional
+            The sensor's nominal rate, which holds until stamps tell better.
+        """
+        kept = self.entries()
         now_ns = time.perf_counter_ns()
         newest = self.newest
-        recent = [entry for entry in ring if now_ns - entry[0] <= _WINDOW_NS]
+        recent = [entry for entry in kept if now_ns - entry.now_ns <= _WINDOW_NS]
         fps = rate = 0.0
         if len(recent) > 1:
             # A ring that is full of recent frames covers less than the window.
-            since = recent[0][0]
-            span_s = (now_ns - since) / 1e9 if len(recent) < _RING else (recent[-1][0] - since) / 1e9
-            span_s = max(span_s, 1e-6)
+            full = len(recent) == len(kept) and self.frames >= _RING
+            span_s = max(((recent[-1].now_ns if full else now_ns) - recent[0].now_ns) / 1e9, 1e-6)
             fps = (len(recent) - 1) / span_s
-            rate = sum(size for _, size in recent[1:]) / 1000 / span_s
-        gaps = sorted((later[0] - earlier[0]) / 1e6 for earlier, later in pairwise(ring))
+            rate = (recent[-1].total - recent[0].total) / 1000 / span_s
+        gaps = sorted(later.now_ns - earlier.now_ns for earlier, later in pairwise(kept))
+        stamped = [(entry.now_ns, entry.stamp_ns) for entry in kept if entry.stamp_ns is not None]
+        period_ns = frame_period_ns([stamp for _, stamp in stamped]) if stamped else None
+        offset_ns = clock_offset_ns(stamped) if stamped else None
         return StreamStats(
             state=state,
             frames=self.frames,
             bytes=self.bytes,
             fps=round(fps, 2),
             kb_per_s=round(rate, 1),
-            age_s=round((now_ns - ring[-1][0]) / 1e9, 3) if ring else None,
-            interval_p50_ms=round(gaps[len(gaps) // 2], 2) if gaps else None,
-            interval_p99_ms=round(gaps[min(len(gaps) - 1, len(gaps) * 99 // 100)], 2) if gaps else None,
+            age_s=round((now_ns - kept[-1].now_ns) / 1e9, 3) if kept else None,
+            interval_p50_ms=round(gaps[len(gaps) // 2] / 1e6, 2) if gaps else None,
+            interval_p99_ms=round(gaps[min(len(gaps) - 1, len(gaps) * 99 // 100)] / 1e6, 2) if gaps else None,
             reconnects=self.reconnects,
             damaged=self.damaged,
             dropped=self.dropped,
             superseded=superseded,
             width=newest.width if newest else 0,
             height=newest.height if newest else 0,
-            frozen=self.repeats >= FROZEN_AFTER,
+            frozen=self.frozen,
+            sensor_fps=sensor_fps if period_ns is None else round(1e9 / period_ns, 2),
+            clock_offset_s=None if offset_ns is None else round((offset_ns + self._wall_offset_ns) / 1e9, 6),
         )
+
+
+def frame_period_ns(stamps: Sequence[int]) -> float | None:
+    """Tell a sensor's frame period from the stamps of the frames that came.
+
+    Frames that were skipped leave gaps of several periods. So the period is the longest time of which
+    (nearly) all gaps are multiples; it need not occur: gaps of two and three periods tell it too. What cannot
+    be told is a sensor of which just every second frame comes, with no exception.
+
+    Parameters
+    ----------
+    stamps : sequence of int
+        Nanoseconds, oldest first.
+
+    Returns
+    -------
+    float or None
+        Nanoseconds; None with too few frames. Stamps in no rhythm give their lower quartile.
+    """
+    steps = [later - earlier for earlier, later in pairwise(stamps[-_MOST_STEPS - 1 :])]
+    steps = sorted(step for step in steps if 0 < step < _LONGEST_STEP_NS)  # repeats, and reboots
+    if len(steps) < _FEWEST_STEPS:
+        return None
+    usual = steps[len(steps) // 4]
+    near = [step for step in steps if step <= _MOST_MULTIPLE * usual]  # jitter adds up in longer ones
+    for parts in range(1, _MOST_SKIPPED + 1):
+        period = usual / parts
+        fitting = [
+            step / round(step / period)
+            for step in near
+            if step > period / 2 and abs(step / period - round(step / period)) <= _TOLERANCE
+        ]
+        if len(fitting) >= _FITTING * len(near):
+            return sorted(fitting)[len(fitting) // 2]
+    return float(usual)
+
+
+def clock_offset_ns(stamped: Sequence[tuple[int, int]]) -> int:
+    """Give what to add to a camera's stamps for the clock their arrival was read from.
+
+    A frame arrives later than it was taken, never earlier: those with the least delay tell the offset best.
+    The lowest twentieth is left to mistaken stamps. When the camera's clock leaps, because it restarted or
+    has been set, what was before does not count.
+
+    Parameters
+    ----------
+    stamped : sequence of (int, int)
+        When each frame arrived, and its stamp, both in nanoseconds, oldest first; at least one.
+    """
+    start = 0
+    for number, (earlier, later) in enumerate(pairwise(stamped), 1):
+        stepped, passed = later[1] - earlier[1], later[0] - earlier[0]
+        if stepped < 0 or abs(stepped - passed) > _CLOCK_LEAP_NS:
+            start = number
+    offsets = sorted(now_ns - stamp_ns for now_ns, stamp_ns in stamped[start:])
+    return offsets[len(offsets) * _EARLIEST_PERCENT // 100]

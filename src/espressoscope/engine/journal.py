@@ -1,0 +1,58 @@
+"""Log lines about one camera: when its trouble begins and ends, few however long it lasts.
+
+A camera may be off for a week, or come and go every second; neither may fill a log. So a line tells a change,
+never an attempt; each kind of trouble is told once until all is well again, and once in ten minutes at most.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+__all__ = ["SAME_AGAIN_S", "Journal"]
+
+_log = logging.getLogger("espressoscope.engine.link")
+
+SAME_AGAIN_S = 600.0
+"""Seconds before trouble of a kind that has been told is told again."""
+
+
+class Journal:
+    """What is logged about one camera."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, float] = {}
+        self._now: set[str] = set()
+        self._since: float | None = None
+
+    def trouble(self, kind: str, text: str, *details: object, level: int = logging.INFO) -> None:
+        """Tell that something is wrong, unless that has been told.
+
+        Parameters
+        ----------
+        kind : str
+            One of few; lines of the same kind count as the same.
+        text, *details
+            As for `logging`.
+        """
+        if kind in self._now:
+            return
+        self._now.add(kind)
+        now = time.monotonic()
+        if now - self._told.get(kind, -SAME_AGAIN_S) < SAME_AGAIN_S:
+            return
+        self._told[kind] = now
+        if self._since is None:
+            self._since = now
+        _log.log(level, text, *details)
+
+    def well(self, text: str, *details: object) -> None:
+        """Tell that all is well again, when trouble has been told.
+
+        The last place in `text` is for the seconds it lasted.
+        """
+        since, self._since = self._since, None
+        if self._now:
+            self._now.clear()
+        if since is not None:
+            _log.info(text, *details, time.monotonic() - since)
