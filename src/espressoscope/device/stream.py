@@ -146,7 +146,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         if exc is None:
             self._finish()
         else:
-            self._end(
+            self._finish(
                 ConnectError(
                     f"the stream connection broke ({exc})",
                     reason=ConnectReason.UNREACHABLE,
@@ -186,7 +186,8 @@ class StreamConnection(asyncio.BufferedProtocol):
         elif isinstance(event, End):
             self._end(None)
 
-    def _finish(self) -> None:
+    def _finish(self, failure: CameraError | None = None) -> None:
+        """Take what is there, a picture that broke off too, and end, with the reason if one is known."""
         if self.closed.done():
             return
         now_ns = time.perf_counter_ns()
@@ -194,12 +195,12 @@ class StreamConnection(asyncio.BufferedProtocol):
             for event in self._parser.end():
                 if isinstance(event, Part):
                     self._sink.part(event, now_ns)
-                else:
+                elif failure is None or not isinstance(event, End):
                     self._other(event)
         except RemoteProtocolError as error:
-            self._end(name_camera(error, self._camera))
+            self._end(failure or name_camera(error, self._camera))
             return
-        self._end(None)
+        self._end(failure)
 
     def _end(self, error: CameraError | None) -> None:
         if not self.closed.done():
