@@ -106,6 +106,9 @@ class Board:
         self.send_buffer = _LOAD_SEND_BUFFER if options.prerender else _SEND_BUFFER
         self.servers: Sequence[Server] = ()
         self.powered = False
+        self._outages = 0
+        self._restarting = False
+        self._in_force: dict[str, list[Fault]] = {}
         self._ghosts: list[socket.socket] = []
         self._plugs: list[socket.socket] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -165,7 +168,11 @@ class Board:
         self.powered = False
 
     async def power_off(self) -> None:
-        """Vanish: connections stay as they are, without FIN or RST, and nothing answers."""
+        """Vanish: connections stay as they are, without FIN or RST, and nothing answers.
+
+        As often as this is called, `power_on` must be.
+        """
+        self._outages += 1
         if not self.powered:
             return
         self.powered = False
@@ -177,10 +184,16 @@ class Board:
             self._plug(server)
 
     def power_on(self, *, rebooted: bool) -> None:
-        """Answer again; connections from before are unknown after a reboot, and reset when they speak."""
-        if self.powered:
+        """Answer again, unless another outage goes on.
+
+        Connections from before are unknown after a reboot, and reset when they speak.
+        """
+        self._restarting |= rebooted
+        self._outages -= 1
+        if self.powered or self._outages > 0:
             return
-        if rebooted:
+        if self._restarting:
+            self._restarting = False
             self.device.boot()
         self._unplug()
         loop = asyncio.get_running_loop()
@@ -267,8 +280,10 @@ class Board:
             await self._begin_now(fault)
 
     async def _begin_now(self, fault: Fault) -> None:
-        self.device.faults[fault.name] = fault
         name = fault.name
+        # The newest of a kind is in force; the one before it is again when that ends.
+        self._in_force.setdefault(name, []).append(fault)
+        self.device.faults[name] = fault
         if name in ("vanish", "reboot"):
             fault.hits += 1
             await self.power_off()
@@ -292,17 +307,27 @@ class Board:
     def end(self, fault: Fault) -> None:
         """End a fault; twice, or before it began, is no harm."""
         fault.state.pop("waiting", None)
-        if self.device.faults.get(fault.name) is not fault:
-            return
-        del self.device.faults[fault.name]
         name = fault.name
+        same = self._in_force.get(name, [])
+        if fault not in same:
+            return
+        same.remove(fault)
+        if same:
+            self.device.faults[name] = same[-1]
+        else:
+            del self.device.faults[name]
         if name in ("vanish", "reboot"):
             self.power_on(rebooted=name == "reboot")
-        elif name == "refuse":
-            for server in self.servers:
-                server.listen()
-        elif name == "silent-second":
+        elif name == "refuse" and not same:
+            self._listen_again()
+        elif name == "silent-second" and not same:
             self.servers[-1].hold(False)
         undo = fault.state.get("undo")
         if undo is not None:
             undo()
+
+    def _listen_again(self) -> None:
+        for server in self.servers:
+            server.listen()
+            if not self.powered:
+                self._plug(server)

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import socket
 import threading
+from collections import Counter
 from typing import TYPE_CHECKING, Literal, Self
 
 from espressoscope.errors import CameraError
@@ -31,17 +32,23 @@ __all__ = ["ActiveFault", "SimulatedCamera"]
 _PAIR_TRIES = 20
 
 _numbers_lock = threading.Lock()
-_numbers_in_use: set[int] = set()
+_numbers_in_use: Counter[int] = Counter()
+"""How many running cameras have each number: one that was asked for may be taken twice."""
 
 
 def _reserve(number: int | None) -> int:
     with _numbers_lock:
         if number is None:
             number = 0
-            while number in _numbers_in_use:
+            while _numbers_in_use[number]:
                 number += 1
-        _numbers_in_use.add(number)
+        _numbers_in_use[number] += 1
         return number
+
+
+def _give_back(number: int) -> None:
+    with _numbers_lock:
+        _numbers_in_use[number] -= 1
 
 
 class SimulatedCamera:
@@ -172,7 +179,7 @@ class SimulatedCamera:
                 self._board = loop.run(self._boot(loop, options))
             except BaseException as error:
                 release_loop()
-                _numbers_in_use.discard(number)
+                _give_back(number)
                 if isinstance(error, OSError):
                     raise _cannot_listen(self._host, self._wanted, error) from error
                 raise
@@ -210,8 +217,7 @@ class SimulatedCamera:
                 loop.run(self._board.stop())
             finally:
                 release_loop()
-                with _numbers_lock:
-                    _numbers_in_use.discard(self._options.number)
+                _give_back(self._options.number)
 
     def prepare(self, timeout_s: float = 120.0) -> None:
         """Wait until every picture of a pre-rendered camera's cycle is made; else nothing to wait for.
