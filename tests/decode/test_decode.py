@@ -41,6 +41,9 @@ def jpeg(width: int = 64, height: int = 48, mode: str = "RGB", **options: Any) -
     return file.getvalue()
 
 
+SMALL = jpeg(40, 24)
+
+
 def reference(data: bytes, mode: str = "RGB") -> np.ndarray:
     image = Image.open(io.BytesIO(data))
     if mode == "L" and image.mode in ("RGB", "L"):
@@ -390,6 +393,44 @@ def test_fill_bytes_before_a_marker_are_allowed():
     assert np.array_equal(decode(data[:2] + b"\xff" * 9 + data[2:]), decode(data))
 
 
+# --- headers that come again
+
+
+def with_comment(data: bytes, text: bytes) -> bytes:
+    return data[:2] + b"\xff\xfe" + (len(text) + 2).to_bytes(2, "big") + text + data[2:]
+
+
+def test_a_header_that_comes_again_gives_what_it_gave_before():
+    data = jpeg()
+    first, scan = decode(data), segment_at(data, 0xDA)
+    assert data[: scan + 10] in decode_module._headers
+    assert np.array_equal(decode(data), first)
+    with pytest.raises(DecodeError, match="cut off"):
+        decode(data[: scan + 40])
+    with pytest.raises(DecodeError, match="within its header"):
+        decode(data[: scan + 9])
+    with pytest.raises(DecodeError):
+        decode(data[:-2] + data[scan:])  # a second scan
+    with pytest.raises(DecodeError):
+        decode(with_size(data, 63, 48)[: scan + 10] + bytes(100))
+
+
+def test_few_headers_are_remembered():
+    for number in range(3 * decode_module.MAX_HEADERS):
+        decode(with_comment(SMALL, b"%d" % number))
+        assert len(decode_module._headers) <= decode_module.MAX_HEADERS
+    for text in (bytes(decode_module.MAX_HEADER_BYTES), b"begin \xff\xda end"):
+        before = dict(decode_module._headers)
+        assert np.array_equal(decode(with_comment(SMALL, text)), decode(SMALL))
+        assert decode_module._headers.keys() - before.keys() <= {SMALL[: segment_at(SMALL, 0xDA) + 10]}
+
+
+def test_headers_of_several_scans_are_not_remembered():
+    before = set(decode_module._headers)
+    decode(jpeg(48, 48, progressive=True))
+    assert set(decode_module._headers) <= before
+
+
 # --- hostile pictures
 
 
@@ -427,9 +468,6 @@ def test_a_second_scan_behind_a_whole_one_is_an_error():
     data = jpeg()
     with pytest.raises(DecodeError):
         decode(data[:-2] + data[segment_at(data, 0xDA) :])
-
-
-SMALL = jpeg(40, 24)
 
 
 @given(st.binary(max_size=600), st.booleans())

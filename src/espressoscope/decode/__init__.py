@@ -6,6 +6,6 @@ handed frames, by a link or by anything else.
 
 from espressoscope.decode.jpeg import MAX_PIXELS, MAX_SCANS, decode
 from espressoscope.decode.pool import DecodePool
-from espressoscope.decode.view import View
+from espressoscope.decode.view import View, close_all
 
-__all__ = ["MAX_PIXELS", "MAX_SCANS", "DecodePool", "View", "decode"]
+__all__ = ["MAX_PIXELS", "MAX_SCANS", "DecodePool", "View", "close_all", "decode"]

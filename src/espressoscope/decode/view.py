@@ -1,6 +1,6 @@
 """One consumer of decoded pictures: keeps the newest frame until a decode thread has time for it.
 
-The threads are `pool`'s. What is here runs on two sides: `View.put` on the thread that reads sockets, where
+The threads are `crew`'s. What is here runs on two sides: `View.put` on the thread that reads sockets, where
 nothing may wait; `View.turn` on a decode thread. The lock between them is held for a few assignments, never
 while a picture is decoded or used.
 """
@@ -17,17 +17,17 @@ from espressoscope.decode.jpeg import decode_again
 from espressoscope.errors import DecodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
     from typing import Self
 
     import numpy as np
     from numpy.typing import NDArray
 
-    from espressoscope.decode.pool import Crew, Worker
+    from espressoscope.decode.crew import Crew, Worker
     from espressoscope.model import Frame, Order, Scale
 
-__all__ = ["View", "check"]
+__all__ = ["View", "check", "close_all"]
 
 _log = logging.getLogger(__name__)
 
@@ -63,6 +63,8 @@ class View:
         Calls of `use` that raised.
     last_error : BaseException or None
         What was raised last, by decoding or by `use`.
+    given_up : bool
+        `use` once took so long that its thread was replaced, for the sake of the other views.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class View:
         self.superseded = 0
         self.errors = 0
         self.last_error: BaseException | None = None
+        self.given_up = False
         self._crew = crew
         self._use = use
         self._scale: Scale = scale
@@ -244,29 +247,30 @@ class View:
         `use`, this call of it goes on; and a `use` that does not return is waited for no longer than
         `timeout_s`, and the log says so. The last view closed ends the threads.
         """
-        if os.getpid() != self._pid:
-            return
-        deadline = time.monotonic() + timeout_s
+        close_all([self], timeout_s)
+
+    def _begin_to_close(self) -> bool:
+        """Have no further frame used; true when this was the first to say so."""
         with self._lock:
             first, self._closed = not self._closed, True
             if self._pending is not None:
                 self._pending = None
                 self.superseded += 1
-            worker, done = self._worker, None
-            if worker is not None and not worker.is_current:
-                done = self._done = self._done or threading.Event()
-        try:
-            if worker is not None and done is not None and not _wait(done, deadline):
-                _log.warning(
-                    "%s: %s did not return within %.1f s of closing its view; its thread is left to it",
-                    self._camera or "camera",
-                    _name(self._use),
-                    timeout_s,
-                )
-                self._crew.write_off(worker)
-        finally:
-            if first:
-                self._crew.leave(deadline)
+            if self._worker is not None and self._done is None:
+                self._done = threading.Event()
+            return first
+
+    def _wait_until_out(self, deadline: float) -> None:
+        """Wait for the picture at hand, and give up its thread when it takes longer."""
+        worker, done = self._worker, self._done
+        if worker is None or done is None or worker.is_current or _wait(done, deadline):
+            return
+        _log.warning(
+            "%s: %s has not returned while its view was closed; its thread is left to it",
+            self._camera or "camera",
+            _name(self._use),
+        )
+        self._crew.write_off(worker)
 
     def __enter__(self) -> Self:
         return self
@@ -279,6 +283,23 @@ class View:
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"1/{self._scale}{' gray' if self._gray else ''}"
         return f"<View of {self._camera or '?'} for {_name(self._use)}: {state}, {self.decoded} decoded>"
+
+
+def close_all(views: Sequence[View], timeout_s: float = CLOSE_S) -> None:
+    """Close several views at once: as `View.close`, with one wait for all of them.
+
+    None is called any more once the first wait begins: one that hangs does not take the time of the others.
+    """
+    views = [view for view in views if view._pid == os.getpid()]
+    deadline = time.monotonic() + timeout_s
+    mine: list[View] = []
+    try:
+        mine.extend(view for view in views if view._begin_to_close())
+        for view in views:
+            view._wait_until_out(deadline)
+    finally:
+        for view in mine:
+            view._crew.leave(deadline)
 
 
 def _wait(done: threading.Event, deadline: float) -> bool:
