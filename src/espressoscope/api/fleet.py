@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from espressoscope.api.fleet_picture import FleetPicture
     from espressoscope.engine.session import CameraSession, StreamSource
     from espressoscope.model import Frame, Order, Scale, SetResult, SettingValue, StreamStats
 
@@ -65,6 +66,8 @@ class Fleet(FleetHandle):
     """
 
     # ---- streams ----------------------------------------------------------------------------------
+
+    _picture: FleetPicture | None = None
 
     def start(self, source: StreamSource = "auto") -> None:
         """Start all streams and keep them running; cameras that are not there are tried again and again.
@@ -194,6 +197,51 @@ class Fleet(FleetHandle):
         view = PictureView(use, scale, gray, order, partial, self._followers)
         self._bring_in(view, runtime)
         return view
+
+    def mosaic(
+        self,
+        tile: tuple[int, int] | None = None,
+        columns: int | None = None,
+        *,
+        max_width: int = 1920,
+        out: NDArray[np.uint8] | None = None,
+        timeout: float = 5.0,
+    ) -> NDArray[np.uint8]:
+        """Give the newest pictures of all cameras as one; starts the streams that do not run.
+
+        A camera keeps its place whatever the others do. One without a picture has a dark tile with a cross; a
+        picture older than 2 s is gray, and one that the camera sends again and again gray and bluish.
+
+        Parameters
+        ----------
+        tile : (int, int), optional
+            Height and width of each tile; else what suits the pictures, their number and `max_width`.
+        columns : int, optional
+            Tiles beside each other; else chosen for a picture of about 4:3.
+        max_width : int
+            Most pixels it may be wide.
+        out : (H, W, 3) uint8 array, optional
+            Draw into this array when it has the right shape, as the one given last time.
+        timeout : float
+            As for `latest`.
+
+        Returns
+        -------
+        (H, W, 3) uint8, RGB
+
+        Raises
+        ------
+        ValueError
+            Tiles, columns or width leave no pixel, or make too many; or `out` is no writable array of uint8.
+        """
+        from espressoscope.api.fleet_picture import FleetPicture  # loads numpy
+
+        if self._picture is None:
+            self._picture = FleetPicture()
+        frames = self.latest(timeout)
+        sessions = self._sessions()
+        frames = {name: frames.get(name) for name in sessions}
+        return self._picture.draw(sessions, frames, (tile, columns, max_width), out)
 
     # ---- all at once ------------------------------------------------------------------------------
 
