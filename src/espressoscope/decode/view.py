@@ -260,15 +260,16 @@ class View:
                 self._done = threading.Event()
             return first
 
-    def _wait_until_out(self, deadline: float) -> None:
+    def _wait_until_out(self, deadline: float, timeout_s: float) -> None:
         """Wait for the picture at hand, and give up its thread when it takes longer."""
         worker, done = self._worker, self._done
         if worker is None or done is None or worker.is_current or _wait(done, deadline):
             return
         _log.warning(
-            "%s: %s has not returned while its view was closed; its thread is left to it",
+            "%s: %s did not return within %.1f s of closing its view; its thread is left to it",
             self._camera or "camera",
             _name(self._use),
+            timeout_s,
         )
         self._crew.write_off(worker)
 
@@ -296,7 +297,7 @@ def close_all(views: Sequence[View], timeout_s: float = CLOSE_S) -> None:
     try:
         mine.extend(view for view in views if view._begin_to_close())
         for view in views:
-            view._wait_until_out(deadline)
+            view._wait_until_out(deadline, timeout_s)
     finally:
         for view in mine:
             view._crew.leave(deadline)
