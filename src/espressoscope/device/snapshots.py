@@ -145,6 +145,9 @@ class SnapshotPoller:
     def poke(self) -> None:
         """Nothing waits in the kernel here."""
 
+    def nudge(self) -> None:
+        """Nothing to say: each capture has a connection of its own."""
+
     def give_up(self) -> None:
         """End at once: a capture that broke off has not come here."""
         self.abort()

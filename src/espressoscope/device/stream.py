@@ -27,6 +27,7 @@ __all__ = ["Source", "StreamConnection", "StreamSink", "open_stream"]
 _LOWAT_SUPPORTED = sys.platform == "linux"
 _LOWAT_FROM = 2048
 """Fewer missing bytes than this are not worth a system call."""
+_MOST_NUDGES = 2
 
 
 class StreamSink(Protocol):
@@ -62,6 +63,9 @@ class Source(Protocol):
     def poke(self) -> None:
         """Make bytes that wait in the kernel show, if there are any: told apart, slow is not stalled."""
 
+    def nudge(self) -> None:
+        """Say a word that means nothing, so that a camera that has restarted since answers with a reset."""
+
     def give_up(self) -> None:
         """End at once because nothing comes any more, delivering the picture that broke off."""
 
@@ -89,6 +93,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         self._socket: socket.socket | None = None
         self._lowat = 1
         self._lowat_ceiling = 1
+        self._nudges = 0
         self.get_buffer = self._parser.get_buffer  # type: ignore[method-assign]  # one call less per read
 
     @property
@@ -158,6 +163,17 @@ class StreamConnection(asyncio.BufferedProtocol):
     def poke(self) -> None:
         """Let any waiting byte wake the socket."""
         self._set_lowat(1)
+
+    def nudge(self) -> None:
+        """Send an empty line, at most twice.
+
+        A camera that has lost power never ends a connection; it resets one of which it knows nothing when
+        that speaks. To the others an empty line means nothing (RFC 9112, 2.2): a stream handler does not
+        read, and http_parser skips it. But what is not read keeps a receive buffer of the board each.
+        """
+        if self._nudges < _MOST_NUDGES and self._transport is not None:
+            self._nudges += 1
+            self._transport.write(b"\r\n")
 
     def give_up(self) -> None:
         """Deliver what is there of the picture that broke off, and end."""

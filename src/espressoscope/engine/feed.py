@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Feed"]
 
-_LOOK_NS = 200_000_000
+_LOOK_NS = 1_200_000_000
 
 
 class Feed:

@@ -81,8 +81,9 @@ BUSY_AFTER_S = 8.0
 SLOW_AFTER_S = 3.0
 """Seconds without a whole frame after which a stream that still drips is called slow."""
 _POKE_AFTER_S = 1.5
+_NUDGE_AFTER_S = 2.0
 _BUSY_ASK_S = 4.0
-_RENEW_FIRST_S = 8.0
+_RENEW_FIRST_S = 30.0
 _RENEW_CEILING_S = 240.0
 _BACKOFF_FIRST_S = 0.1
 _BACKOFF_CEILING_S = 2.0
@@ -105,11 +106,12 @@ class Patience:
         For a whole frame, while bytes come.
     poke_after_s : float
         For a byte, before bytes are looked for that wait in the kernel.
+    nudge_after_s : float
+        For a byte, before the camera is given occasion to say that it has restarted.
     busy_ask_s : float
         While busy: from one question to the control port to the next.
     renew_first_s, renew_ceiling_s : float
-        While busy: until the stream is asked for anew, doubled each time. A camera that restarted while this
-        waited in its queue knows nothing of the old connection.
+        While busy: until the stream is asked for anew, doubled each time; the old connection may be dead.
     backoff_first_s, backoff_ceiling_s : float
         From the beginning of one attempt to the next, at first and at most; at random between half and all of
         it, because a hundred cameras must not come back in step.
@@ -123,6 +125,7 @@ class Patience:
     busy_after_s: float = BUSY_AFTER_S
     slow_after_s: float = SLOW_AFTER_S
     poke_after_s: float = _POKE_AFTER_S
+    nudge_after_s: float = _NUDGE_AFTER_S
     busy_ask_s: float = _BUSY_ASK_S
     renew_first_s: float = _RENEW_FIRST_S
     renew_ceiling_s: float = _RENEW_CEILING_S
@@ -348,12 +351,8 @@ class Link:
 
     def froze(self) -> None:
         """Take note of a picture that comes again and again."""
-        self._freezes.trouble(
-            "frozen",
-            "%s: it keeps sending the same picture, byte for byte: switch it off and on",
-            self.camera,
-            level=logging.WARNING,
-        )
+        text = "%s: it keeps sending the same picture, byte for byte: switch it off and on"
+        self._freezes.trouble("frozen", text, self.camera, level=logging.WARNING)
 
     def thawed(self) -> None:
         """Take note of another picture at last."""
@@ -361,14 +360,9 @@ class Link:
 
     def out_of_step(self, damage: Damage) -> None:
         """Take note of a stream that has to be resynchronised."""
-        self._outages.trouble(
-            "damage",
-            "%s: stream out of step at byte %d: %s",
-            self.camera,
-            damage.offset,
-            damage.reason,
-            level=logging.DEBUG,
-        )
+        text = "%s: stream out of step at byte %d: %s"
+        where = (self.camera, damage.offset, damage.reason)
+        self._outages.trouble("damage", text, *where, level=logging.DEBUG)
 
     def _stop(self) -> asyncio.Task[None] | None:
         """Be stopped from now on; gives the task that is to be ended."""

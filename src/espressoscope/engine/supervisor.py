@@ -38,7 +38,7 @@ class Outcome(Enum):
     """How a connection came to its end."""
 
     ENDED = "the camera ended it between two frames"
-    BROKEN = "it ended within a frame, or before the first"
+    BROKEN = "it ended within a frame, before the first, or because the camera has restarted"
     STALLED = "nothing came any more"
     FAILED = "there was no stream: no connection, or another answer"
     RENEWED = "it waits behind another viewer, and is made anew"
@@ -61,6 +61,7 @@ class Supervisor:
         self._patience = link.patience
         self._opened = 0
         self._renewals = 0
+        self._nudged_ns = 0
 
     @property
     def _current(self) -> bool:
@@ -139,9 +140,11 @@ class Supervisor:
         broke = isinstance(error, ConnectError) and error.reason is ConnectReason.UNREACHABLE
         if error is not None and (source.paces_itself or not broke):
             return Outcome.FAILED, error
-        if feed.delivered and not feed.broke_off:
-            return Outcome.ENDED, error or words.ended(camera)
-        return Outcome.BROKEN, error or words.broken(camera)
+        if error is not None and self._nudged_ns == source.last_byte_ns:
+            return Outcome.BROKEN, words.restarted(camera)
+        if not feed.delivered or feed.broke_off:
+            return Outcome.BROKEN, error or words.broken(camera)
+        return Outcome.ENDED, error or words.ended(camera)
 
     async def _watch(self, source: Source, feed: Feed) -> tuple[Outcome, CameraError]:
         """Wait for the end of a connection, and for silence."""
@@ -177,6 +180,8 @@ class Supervisor:
                             self._renewals += 1
                             return Outcome.RENEWED, words.busy(link.camera)
                     ask_at_ns = now_ns + _ns(patience.busy_ask_s)
+                if _s(now_ns - opened_ns) >= patience.nudge_after_s:
+                    self._nudge(source)
                 feed.last_frame_ns = now_ns  # the first frame is due from the first byte on
                 wait_s = min(_TICK_S, _s(ask_at_ns - now_ns))
             await asyncio.wait([source.closed], timeout=max(wait_s, _SOONEST_S))
@@ -194,6 +199,8 @@ class Supervisor:
             return None
         if silent_s >= patience.poke_after_s:
             source.poke()
+        if silent_s >= patience.nudge_after_s:
+            self._nudge(source)
         feed.look(now_ns, source.received)
         if lacking_s >= patience.slow_after_s and self._link.state is not LinkState.SLOW:
             self._enter(LinkState.SLOW)
@@ -202,9 +209,17 @@ class Supervisor:
             patience.stall_s - silent_s,
             patience.slow_after_s - lacking_s,
             patience.poke_after_s - silent_s,
+            patience.nudge_after_s - silent_s,
         )
         # Poked, bytes hide again behind the mark that the rest of their picture sets: look often.
         return min(patience.poke_after_s, *(wait_s for wait_s in left if wait_s > 0))
+
+    def _nudge(self, source: Source) -> None:
+        """Give a silent camera occasion to say that it has restarted: once in each silence."""
+        if self._nudged_ns == source.last_byte_ns or self._link.control_answers is None:
+            return  # only a camera that was recognised, not any server of streams
+        self._nudged_ns = source.last_byte_ns
+        source.nudge()
 
     async def _control_answers(self, source: Source) -> bool | None:
         """Ask whether the camera lives; None when meanwhile the stream began or ended."""

@@ -14,6 +14,7 @@ __all__ = [
     "frozen",
     "lacking",
     "no_opening",
+    "restarted",
     "silent",
     "slow",
     "stolen",
@@ -66,6 +67,16 @@ def broken(camera: str) -> ConnectError:
     """Say that the connection ended within a picture, or before the first."""
     return ConnectError(
         "its stream broke off",
+        reason=ConnectReason.UNREACHABLE,
+        camera=camera,
+        hint="It reconnects by itself; if this goes on, its power supply or its radio may be weak",
+    )
+
+
+def restarted(camera: str) -> ConnectError:
+    """Say that it no longer knew the connection."""
+    return ConnectError(
+        "it has restarted, or was away",
         reason=ConnectReason.UNREACHABLE,
         camera=camera,
         hint="It reconnects by itself; if this goes on, its power supply or its radio may be weak",
