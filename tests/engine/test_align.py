@@ -85,6 +85,12 @@ def test_a_faster_camera_gives_its_nearest_frame_to_the_slower_ones() -> None:
     assert max(each.spread_ms for each in sets) <= 20
 
 
+def test_a_tolerance_beyond_the_interval_mixes_no_instants() -> None:
+    sets = play(aligner(tolerance_ms=100), [*every(40, "a"), *every(40, "b", 5)], 6000)
+    assert len(sets) == 125
+    assert all(each.complete and each.spread_ms == 5 for each in sets)
+
+
 def test_cameras_out_of_step_are_told_as_missing_not_as_old() -> None:
     sets = play(aligner(tolerance_ms=10), [*every(100, "a"), *every(100, "b", 50)], 6000)
     assert len(sets) == pytest.approx(50, abs=2)

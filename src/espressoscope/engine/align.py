@@ -1,10 +1,10 @@
 """Frames of many cameras put together by their times: the rules, without clock, thread or lock.
 
 Time is cut into windows, one for each set. Its instant may lie anywhere in the window, and is put where most
-cameras have a frame within the tolerance; among such places where these frames lie closest together, then
-closest to the middle. A camera's frame of the set is the one nearest to the instant, of those it has not
-given yet. The set is made when the window's last frame can no longer be under way: a camera that is slow or
-dead is not waited for, it is None.
+cameras have a frame within the tolerance, or within half a period where that is less; among such places where
+these frames lie closest together, then closest to the middle. A camera's frame of the set is the one nearest
+to the instant within the tolerance, of those it has not given yet. The set is made when the window's last
+frame can no longer be under way: a camera that is slow or dead is not waited for, it is None.
 
 Windows follow the cameras: one period after the other, the period being the frame interval of the slowest
 camera that delivers, and their middle is drawn towards the instants found. Windows on a fixed grid would cut
@@ -283,7 +283,11 @@ class SetAligner:
                 if frame.received_ns > hi_ns + tolerance_ns:
                     break
                 events.append((frame.received_ns, index))
-        match = best_match(events, tolerance_ns, lo_ns, self._target_ns, hi_ns)
+        # Frames nearer to the neighbouring instants must not draw this one away from its own.
+        reach_ns = min(tolerance_ns, self._width_ns // 2)
+        match = best_match(events, reach_ns, lo_ns, self._target_ns, hi_ns)
+        if match is None:
+            match = best_match(events, tolerance_ns, lo_ns, self._target_ns, hi_ns)
         if match is None:
             return None
         instant_ns = match.time_ns
