@@ -57,6 +57,7 @@ THIRD_PARTIES: dict[str, set[str]] = {
     "recording": {"numpy", "PIL", "tifffile", "zarr", "dask"},
     "lab": {"tomlkit", "platformdirs"},
     "display": {"numpy"},
+    "api": {"numpy"},  # names of types only
     "sim": {"numpy", "PIL"},
     "cli": {"typer", "rich"},
     "cli.contact_sheet": {"PIL"},

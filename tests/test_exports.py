@@ -22,8 +22,11 @@ NAMES = [
     "ConnectReason",
     "DecodeError",
     "DiscoveryError",
+    "ExposureLock",
+    "Fleet",
     "FleetFileError",
     "Frame",
+    "FrameSet",
     "LinkState",
     "RecordingError",
     "RemoteProtocolError",
@@ -102,6 +105,33 @@ def test_camera_methods(name: str, wanted: dict[str, Any]) -> None:
     assert all(default is not ... for key, default in have.items() if key not in wanted)
 
 
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("__init__", {"cameras": ...}),
+        ("start", {"source": "auto"}),
+        ("stop", {}),
+        ("latest", {"timeout": 5}),
+        ("stats", {}),
+        ("messages", {}),
+        ("set", {"values": ...}),
+        ("snap", {"framesize": None}),
+        ("sets", {"tolerance_ms": 50, "timeout": 10}),
+        ("mosaic", {"tile": None, "columns": None}),
+        ("view", {"use": ..., "scale": 1, "gray": False, "order": "RGB"}),
+        ("lock_exposure", {"to": ...}),
+        ("add", {"camera": ..., "name": None}),
+        ("remove", {"name": ...}),
+        ("open", {}),
+        ("close", {}),
+    ],
+)
+def test_fleet_methods(name: str, wanted: dict[str, Any]) -> None:
+    have = defaults(getattr(es.Fleet, name))
+    assert {key: have.get(key, "missing") for key in wanted} == wanted
+    assert all(default is not ... for key, default in have.items() if key not in wanted)
+
+
 def test_camera_caches_are_properties() -> None:
     for name in ("info", "settings", "stats"):
         assert isinstance(inspect.getattr_static(es.Camera, name), property)
@@ -132,8 +162,10 @@ def test_frame() -> None:
         (
             "StreamStats",
             "state frames bytes fps kb_per_s age_s interval_p50_ms interval_p99_ms reconnects damaged "
-            "dropped superseded width height frozen",
+            "dropped superseded width height frozen sensor_fps clock_offset_s",
         ),
+        ("FrameSet", "time_ns frames"),
+        ("ExposureLock", "reference values unequal results"),
     ],
 )
 def test_plain_data(name: str, fields: str) -> None:
