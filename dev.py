@@ -4,7 +4,7 @@
 python3 dev.py demo [arguments]     watch simulated cameras being found, controlled and streamed
 python3 dev.py test [arguments]     lint, then the test suite; arguments go to pytest
 python3 dev.py lint                 ruff and mypy only
-python3 dev.py bench [name ...]     the benchmarks
+python3 dev.py bench [arguments]    the benchmarks; arguments as for python -m benchmarks
 python3 dev.py env                  only make the environment
 
 Nothing but Python 3.11 or newer is needed. The environment is the folder .espressoscope-env beside this
@@ -435,19 +435,9 @@ def test(arguments: list[str]) -> int:
 
 
 def bench(arguments: list[str]) -> int:
-    """Run the benchmarks, or those named."""
-    folder = REPO / "benchmarks"
-    files = [path for path in sorted(folder.glob("*.py")) if "__main__" in path.read_text(encoding="utf-8")]
-    names = [path.stem for path in files]
-    unknown = [name for name in arguments if name not in names]
-    if unknown:
-        raise Failure(f"no benchmark {', '.join(unknown)}; there are: {', '.join(names)}")
-    code = 0
-    for path, name in zip(files, names):
-        if not arguments or name in arguments:
-            say(f"benchmark {name}")
-            code = call([str(PYTHON), str(path)], child_env(ESPRESSOSCOPE_NETWORKS="127.0.0.1/32")) or code
-    return code
+    """Run the benchmarks."""
+    env = child_env(ESPRESSOSCOPE_NETWORKS="127.0.0.1/32")
+    return call([str(PYTHON), "-m", "benchmarks", *arguments], env)
 
 
 def nothing(arguments: list[str]) -> int:

@@ -23,7 +23,7 @@ SETTLED_S = 20.0
 
 def run(bench: Bench) -> dict[str, Figures]:
     """Let all run side by side."""
-    seconds = bench.choose(180.0, 30.0, 1.5)
+    seconds = bench.choose(150.0, 24.0, 1.5)
     # A round of pictures must be longer than any age: 2048 frames are 82 s.
     path = bench.pictures("VGA", bench.choose(2048, 2048, 256))
     figures = Figures({"fps": FPS, "seconds": seconds, "pause_s": 0.2, "settled_s": SETTLED_S})

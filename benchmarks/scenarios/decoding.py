@@ -39,7 +39,7 @@ def run(bench: Bench) -> dict[str, Figures]:
         for scale, gray in VIEWS:
             view = "full size, gray" if gray else "full size" if scale == 1 else f"1/{scale}"
             progress(f"decode {size}, {view}")
-            figures.views[view] = _medians(_readers(jpeg, scale, gray), bench.choose(2.0, 0.7, 0.02))
+            figures.views[view] = _medians(_readers(jpeg, scale, gray), bench.choose(2.0, 0.6, 0.02))
         found[size] = figures
     return found
 

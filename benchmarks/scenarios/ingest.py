@@ -20,7 +20,7 @@ PICTURES = {"VGA": 56, "UXGA": 8}  # about a megabyte goes round
 
 def run(bench: Bench) -> dict[str, Figures]:
     """Measure both sizes."""
-    rounds = bench.choose(9, 5, 1)
+    rounds = bench.choose(9, 3, 1)
     seconds = bench.choose(0.8, 0.5, 0.1)
     load_core, row_core = apart()
     found = {}

@@ -32,9 +32,9 @@ def run(bench: Bench) -> dict[str, Figures]:
             jobs = []
             for row in ROWS:
                 # The first seconds of players show what they gathered while they looked at the stream.
-                seconds = bench.choose(20.0, 8.0, 0.5) if row == OURS else bench.choose(8.0, 5.0, 0.5)
-                seconds = min(seconds, 2.0) if row == FLOOR else seconds
-                job = load.job(row, seconds, warm_s=bench.choose(3.0, 2.0, 0.2), scale=scale, ages=True)
+                seconds = bench.choose(12.0, 4.0, 0.5) if row == OURS else bench.choose(6.0, 2.5, 0.5)
+                seconds = min(seconds, 1.5) if row == FLOOR else seconds
+                job = load.job(row, seconds, warm_s=bench.choose(3.0, 1.5, 0.2), scale=scale, ages=True)
                 jobs.append((row, job))
             found[name] = bench.rounds(Figures(about), load, jobs, rounds, f"decode {name}")
     return found
