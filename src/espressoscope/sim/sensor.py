@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from espressoscope.sim.motor import FocusMotor
 from espressoscope.tables.firmware import FAMILIES
 from espressoscope.tables.framesizes import NUMBERINGS, SENSOR_LARGEST, SIZES, index_of, name_of
+from espressoscope.tables.sensors import nominal_fps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,12 +35,10 @@ _INITIALISED_AT: Final[Mapping[str, str]] = {
     "tasmota": "UXGA",
 }
 
-# Frames per second at 20 MHz: native, and delivered over WiFi (Tasmota's nativeIntervals20ms and its
-# comments). The native rate goes with xclk; what the processor and the radio deliver does not.
-_RATES: Final[tuple[tuple[str, float, float], ...]] = (
-    *(("QQVGA", 50, 47), ("HQVGA", 50, 37), ("240X240", 50, 39), ("QVGA", 50, 35), ("CIF", 50, 31)),
-    *(("HVGA", 25, 24), ("VGA", 25, 19), ("SVGA", 25, 15.5)),
-    *(("XGA", 12.5, 10), ("HD", 12.5, 9), ("SXGA", 12.5, 7.5), ("UXGA", 12.5, 5)),
+# Frames per second that processor and radio deliver at most (comments of Tasmota's nativeIntervals20ms).
+_DELIVERED: Final[tuple[tuple[str, float], ...]] = (
+    *(("QQVGA", 47), ("HQVGA", 37), ("240X240", 39), ("QVGA", 35), ("CIF", 31), ("HVGA", 24)),
+    *(("VGA", 19), ("SVGA", 15.5), ("XGA", 10), ("HD", 9), ("SXGA", 7.5), ("UXGA", 5)),
 )
 
 _LEVELS: Final = frozenset({"brightness", "contrast", "saturation", "ae_level"})
@@ -239,12 +238,10 @@ class Sensor:
         deliver, and no more than `min_frame_time` allows. VGA on a Matchboxscope, at its 8 MHz: 10.
         """
         pixels = self.width * self.height
-        native, delivered = next(
-            (native, delivered)
-            for name, native, delivered in _RATES
-            if pixels <= SIZES[name][0] * SIZES[name][1]
-        )
-        fps = min(native * self._values["xclk"] / 20, delivered)
+        fps = next(fps for name, fps in _DELIVERED if pixels <= SIZES[name][0] * SIZES[name][1])
+        native = nominal_fps("OV2640", self._size, self._values["xclk"])
+        if native is not None:
+            fps = min(fps, native)
         if self._values["min_frame_time"] > 0:
             fps = min(fps, 1000 / self._values["min_frame_time"])
         return fps

@@ -9,7 +9,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from espressoscope.tables.framesizes import SIZES
+from espressoscope.tables.framesizes import SENSOR_LARGEST, SIZES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,10 +39,11 @@ def nominal_fps(sensor: str, framesize: str, xclk_mhz: float | None = None) -> f
     Returns
     -------
     float or None
-        Frames per second; None where no source tells it.
+        Frames per second; None where no source tells it, and for sizes the sensor cannot deliver.
     """
     size = SIZES.get(framesize)
-    if sensor != "OV2640" or size is None:
+    largest = SIZES[SENSOR_LARGEST["OV2640"]]
+    if sensor != "OV2640" or size is None or size[0] > largest[0] or size[1] > largest[1]:
         return None
     pixels = size[0] * size[1]
     rate = next((fps for most, fps in _OV2640_AT_20_MHZ.items() if pixels <= most), _OV2640_WHOLE)
