@@ -4,33 +4,22 @@ python grid.py 10.0.0.20 10.0.0.21 10.0.0.22       cameras at these addresses
 python grid.py --simulate                          four simulated cameras, without hardware
 """
 
-import math
 import sys
 
-import numpy as np
 from PIL import Image
 
 import espressoscope as es
 from espressoscope.sim import simulate
 
-TILE = (300, 400)  # rows, columns: half of SVGA; what is larger is cut off
-
 
 def main(addresses: list[str]) -> None:
-    columns = math.ceil(math.sqrt(len(addresses)))
-    rows = math.ceil(len(addresses) / columns)
-    tiles = np.zeros((rows, columns, *TILE, 3), np.uint8)
-    for place, address in enumerate(addresses):
-        try:
-            with es.Camera(address) as cam:
-                image = cam.latest().image(scale=2)[: TILE[0], : TILE[1]]
-        except es.CameraError as error:
-            print(error)  # its place stays black; the others stay where they are
-            continue
-        tiles[divmod(place, columns)][: image.shape[0], : image.shape[1]] = image
-    grid = tiles.swapaxes(1, 2).reshape(rows * TILE[0], columns * TILE[1], 3)
+    with es.Fleet(addresses) as fleet:
+        grid = fleet.mosaic(max_width=1280)
+        for name, message in fleet.messages().items():
+            if message:
+                print(f"{name}: {message}")  # its tile stays dark; the others stay where they are
     Image.fromarray(grid).save("grid.png")
-    print(f"grid.png: {rows} x {columns} places, {grid.shape[1]} x {grid.shape[0]} pixels")
+    print(f"grid.png: {len(addresses)} cameras, {grid.shape[1]} x {grid.shape[0]} pixels")
 
 
 if sys.argv[1:] == ["--simulate"]:

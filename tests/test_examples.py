@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from espressoscope.sim import simulate
+from espressoscope.sim import read_strip, simulate
 from support import REPO
 
 if TYPE_CHECKING:
@@ -44,7 +44,11 @@ EXPECTED = {
         r"(?s)lamp-000\.jpg: mean.*lamp-100\.jpg: mean",
         [f"stills/lamp-{n:03}.jpg" for n in (0, 25, 50, 100)],
     ),
-    "grid": Expected([], 3, r"grid\.png: 2 x 2 places, 800 x 600 pixels", ["grid.png"]),
+    "grid": Expected([], 3, r"grid\.png: \d cameras, (1280 x 960|800 x 600) pixels", ["grid.png"]),
+    "live_brightness": Expected(
+        [], 3, r"(?s)(Matchboxscope-\w{6}: \d+\.\d\s+){3}.*\d\d pictures measured", []
+    ),
+    "same_instant": Expected([], 3, r"(?s)cannot be made equal.*\n( +\d+\.\d){3}\n", []),
     "settings": Expected(
         [], 1, r"(?s)framesize: asked for VGA, the camera has VGA.*nothing was sent:.*quality.*0 to 63", []
     ),
@@ -141,11 +145,13 @@ def test_the_grid_keeps_the_place_of_a_camera_that_is_away(
     assert NOWHERE in done.stdout
     grid = np.asarray(Image.open(tmp_path / "grid.png"))
     tiles = {
-        (row, column): grid[row * 300 :, column * 400 :][:240, :320] for row in (0, 1) for column in (0, 1)
+        (row, column): grid[row * 480 :, column * 640 :][:480, :640] for row in (0, 1) for column in (0, 1)
     }
-    assert tiles[0, 0].any()
-    assert not tiles[0, 1].any()
-    assert tiles[1, 0].any()
+    for place, camera in (((0, 0), cameras[0]), ((1, 0), cameras[1])):
+        reading = read_strip(tiles[place])
+        assert reading is not None
+        assert reading.camera == camera.number
+    assert 0 < tiles[0, 1].mean() < 50  # dark, with a cross
     assert not tiles[1, 1].any()
 
 
