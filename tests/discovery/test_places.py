@@ -29,7 +29,7 @@ def camera_at(url: str) -> CameraInfo:
 
 
 def all_targets(places: Places) -> list[Target]:
-    return [target for behind in (False, True) for target in places.targets(neighbours=behind)]
+    return [target for behind in (False, True) for target in places.targets(behind=behind)]
 
 
 def asked(places: Places) -> set[tuple[str, int]]:
@@ -119,13 +119,13 @@ def test_too_many_connections() -> None:
 
 def test_ports_behind_a_control_port_come_later() -> None:
     places = find_places("127.0.0.1")
-    first = [target.port for target in places.targets(neighbours=False)]
-    later = [target.port for target in places.targets(neighbours=True)]
+    first = [target.port for target in places.targets(behind=False)]
+    later = [target.port for target in places.targets(behind=True)]
     assert first == [80, *range(8080, 8176, 2)]
     assert later == list(range(8081, 8176, 2))
     assert len(first) + len(later) == places.size
     places = find_places("10.0.0.0/30", [80, 81, 82, 90])
-    assert [target.port for target in places.targets(neighbours=True)] == [81, 81]
+    assert [target.port for target in places.targets(behind=True)] == [81, 81]
 
 
 def test_addresses_go_from_low_to_high_port_80_first() -> None:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from fake_hosts import camera, found_at, hosting, until
 
+from espressoscope.discovery.census import Census
+from espressoscope.discovery.neighbours import Neighbours
 from espressoscope.discovery.places import Places, Target, find_places
 from espressoscope.discovery.prober import Prober
 from espressoscope.discovery.scan import Pace, connections_at_once
@@ -79,7 +81,8 @@ def test_a_server_on_all_addresses_of_this_computer_is_one_camera() -> None:
                 found.append(info)
 
             # 127.0.0.2 stands in for a second own address.
-            prober = Prober(deliver, own=["127.0.0.1", "127.0.0.2"])
+            census = Census(Neighbours(()), own=["127.0.0.1", "127.0.0.2"])
+            prober = Prober(census, deliver)
             for address in ("127.0.0.1", "127.0.0.2", "127.0.0.1"):
                 await prober.ask(address, host.port, "scan", 1.0)
             return found

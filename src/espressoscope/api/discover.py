@@ -85,11 +85,6 @@ def discover(
     """
     timeout_s = check_timeout(timeout)
     places = find_places(networks, ports, mdns)
-    if places.mdns_on:
-        from espressoscope.discovery import mdns as listening
-
-        with contextlib.suppress(ImportError):  # said by the search itself
-            listening.load()
     return Discovery(places, timeout_s, progress)
 
 

@@ -27,6 +27,7 @@ from espressoscope.wire.parser import ResponseParser
 from espressoscope.wire.request import build_get
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
     from espressoscope.device.address import Address
@@ -74,6 +75,7 @@ async def fetch(
     phase: str = "status",
     camera: str = "",
     limits: Limits = _REPLY_LIMITS,
+    connected: socket.socket | None = None,
 ) -> Response:
     """Ask for one path and give the whole answer.
 
@@ -91,6 +93,8 @@ async def fetch(
         Named in every error.
     limits : Limits
         Ceilings of the answer.
+    connected : socket, optional
+        A non-blocking one that is connected to it already; it is closed like one opened here.
 
     Raises
     ------
@@ -104,6 +108,7 @@ async def fetch(
         lambda: _Exchange(request, limits),
         timeout_s=connect_timeout_s,
         camera=camera,
+        connected=connected,
     )
     try:
         async with asyncio.timeout(timeout_s):
@@ -135,8 +140,9 @@ async def connect(
     *,
     timeout_s: float,
     camera: str,
+    connected: socket.socket | None = None,
 ) -> tuple[asyncio.Transport, _P]:
-    """Open a TCP connection to the first address of a host that answers.
+    """Open a TCP connection to the first address of a host that answers, or take over one that is open.
 
     Raises
     ------
@@ -144,6 +150,8 @@ async def connect(
         Nothing else escapes.
     """
     loop = asyncio.get_running_loop()
+    if connected is not None:
+        return await loop.create_connection(protocol_factory, sock=connected)
     failure: Exception | None = None
     started = loop.time()
     hosts = await resolve(address.host, timeout_s=timeout_s, camera=camera)

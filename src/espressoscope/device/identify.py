@@ -22,6 +22,7 @@ from espressoscope.wire.limits import Limits
 from espressoscope.wire.status import parse_status
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Mapping
 
 __all__ = [
@@ -102,8 +103,9 @@ async def identify_or_raise(
     timeout_s: float = 5.0,
     connect_timeout_s: float = CONNECT_TIMEOUT_S,
     ask_mac: bool = True,
+    connected: socket.socket | None = None,
 ) -> Identity:
-    """As `identify`, saying why when there is no camera.
+    """As `identify`, saying why when there is no camera; `connected` as for `fetch`.
 
     Raises
     ------
@@ -122,6 +124,7 @@ async def identify_or_raise(
         connect_timeout_s=connect_timeout_s,
         camera=camera,
         limits=_SMALL_REPLY,
+        connected=connected,
     )
     if reply.status in (401, 403):
         raise wants_password(address, camera)

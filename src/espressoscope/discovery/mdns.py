@@ -8,19 +8,25 @@ but a stream, stays unlisted. To find out, its one stream would have to be opene
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import logging
+import re
 import socket
+import sys
+import threading
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from espressoscope.discovery.neighbours import write_mac
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from zeroconf import ServiceStateChange, Zeroconf
 
     from espressoscope.discovery.networks import Link
 
-__all__ = ["Announced", "listen", "load"]
+__all__ = ["Announced", "announced_mac", "listen", "load"]
 
 SERVICES: Final = {
     "_http._tcp.local.": None,
@@ -32,6 +38,7 @@ SERVICES: Final = {
 
 _GROUP: Final = "224.0.0.251"
 MOST_ANNOUNCED: Final = 1024
+_MAC_AT_END: Final = re.compile(r"(?:^|[-_ :.])((?:[0-9A-Fa-f]{2}[:-]?){5}[0-9A-Fa-f]{2})$")
 _LOOKUP_MS: Final = 1500
 
 _log = logging.getLogger(__name__)
@@ -46,15 +53,35 @@ class Announced(NamedTuple):
         IPv4 address, on a network this computer is in.
     port : int
         Port to ask.
+    mac : str or None
+        As announced, where it is: ESPHome has it in a TXT record, others at the end of a name.
     """
 
     host: str
     port: int
+    mac: str | None = None
 
 
-def load() -> None:
-    """Import zeroconf, which takes a tenth of a second: call it on a thread that may wait."""
-    import zeroconf.asyncio  # noqa: F401
+async def load() -> None:
+    """Import zeroconf, which takes a tenth of a second or more, on a thread of its own."""
+    if "zeroconf.asyncio" in sys.modules:
+        return
+    loop = asyncio.get_running_loop()
+    loaded: asyncio.Future[None] = loop.create_future()
+
+    def tell() -> None:
+        if not loaded.done():
+            loaded.set_result(None)
+
+    def import_it() -> None:
+        with contextlib.suppress(ImportError):  # said by `listen`, which imports it too
+            import zeroconf.asyncio  # noqa: F401
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile, nobody waits any more
+            loop.call_soon_threadsafe(tell)
+
+    # Nobody waits for its end: an import cannot be broken off.
+    threading.Thread(target=import_it, name="espressoscope-import", daemon=True).start()
+    await loaded
 
 
 async def listen(
@@ -72,7 +99,7 @@ async def listen(
     links : iterable of Link
         This computer's addresses: an announced address that lies in none of their networks is not believed.
     heard : callable
-        Told each address and port once.
+        Told each address and port once, and once more when a MAC turns up.
     until : asyncio.Event
         Ends it.
 
@@ -126,6 +153,28 @@ def _believable(interfaces: list[str], links: Iterable[Link]) -> list[ipaddress.
     return [link.network for link in links if link.interface in names]
 
 
+def announced_mac(name: str, server: str, texts: Mapping[bytes, bytes | None]) -> str | None:
+    """Find a MAC in what a service announces.
+
+    Parameters
+    ----------
+    name, server : str
+        Its own name and its host's; believed when they end in twelve digits of a MAC.
+    texts : Mapping of bytes to bytes or None
+        Its TXT record.
+    """
+    for key, value in texts.items():
+        if value is not None and key.lower() in (b"mac", b"mac_address", b"macaddress"):
+            mac = write_mac(value[:17].decode("latin-1"))
+            if mac is not None:
+                return mac
+    for text in (name, server.rstrip(".").removesuffix(".local")):
+        found = _MAC_AT_END.search(text)
+        if found is not None and (mac := write_mac(found[1])) is not None:
+            return mac
+    return None
+
+
 class _Lookups:
     """Asks for address and port of every service that turns up."""
 
@@ -133,6 +182,7 @@ class _Lookups:
         self._networks = networks
         self._heard = heard
         self._told: set[Announced] = set()
+        self._asked: set[tuple[str, int]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     # zeroconf passes these by name.
@@ -161,14 +211,13 @@ class _Lookups:
         except Exception:  # noqa: BLE001 (a task of its own)
             _log.exception("mDNS: looking up %r failed", name)
             return
+        mac = announced_mac(name.removesuffix(f".{service_type}"), info.server or "", info.properties)
         for address in addresses if port else ():
-            announced = Announced(str(address), port or 80)
-            if (
-                announced not in self._told
-                and len(self._told) < MOST_ANNOUNCED
-                and self._near(announced.host)
-            ):
+            announced = Announced(str(address), port or 80, mac)
+            told = announced in self._told or (mac is None and announced[:2] in self._asked)
+            if not told and len(self._told) < MOST_ANNOUNCED and self._near(announced.host):
                 self._told.add(announced)
+                self._asked.add(announced[:2])
                 self._heard(announced)
 
     def _near(self, host: str) -> bool:

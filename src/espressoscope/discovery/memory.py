@@ -10,7 +10,6 @@ import ipaddress
 import json
 import logging
 import os
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -113,6 +112,8 @@ def remember(cameras: Iterable[CameraInfo]) -> None:
             fresh[host, port] = Remembered(host, port, camera.mac, camera.name, now)
     if not fresh:
         return
+    import tempfile  # with much behind it, and wanted only here
+
     path = state_file()
     macs = {entry.mac for entry in fresh.values()} - {
         None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from espressoscope.discovery.memory import recall
@@ -38,6 +38,7 @@ MOST_CONNECTIONS = 1 << 18
 # OPENING in small networks, and all others at the pace of `scan`.
 AT_ONCE = 512
 _OPENING = 256
+_MOST_KNOWN = 512
 
 
 class Target(NamedTuple):
@@ -82,6 +83,10 @@ class Places:
         This computer's addresses.
     remembers : bool
         What is found shall be remembered.
+    asks_neighbours : bool
+        Hosts known to the system as neighbours are asked wherever they are; otherwise only in `networks`.
+    known : tuple of str
+        Such hosts, asked before others; see `with_neighbours`.
     """
 
     networks: tuple[Network, ...] = ()
@@ -91,6 +96,17 @@ class Places:
     mdns_wanted: bool = False
     links: tuple[Link, ...] = ()
     remembers: bool = False
+    asks_neighbours: bool = False
+    known: tuple[str, ...] = ()
+
+    def with_neighbours(self, hosts: Iterable[str]) -> Places:
+        """Give the same places, where these hosts are asked first: they are there, or were a moment ago."""
+        known = [host for host in hosts if self.asks_neighbours or self._holds(host)]
+        return replace(self, known=tuple(known[:_MOST_KNOWN]))
+
+    def _holds(self, host: str) -> bool:
+        address = ipaddress.ip_address(host)
+        return any(address.version == network.version and address in network for network in self.networks)
 
     def ports_of(self, network: Network) -> tuple[int, ...]:
         """Give the ports asked in a network."""
@@ -102,40 +118,45 @@ class Places:
     def size(self) -> int:
         """Number of pairs of address and port to ask, mDNS aside."""
         pairs = sum(_hosts(network) * len(self.ports_of(network)) for network in self.networks)
-        return len(self.spots) + pairs
+        beyond = sum(not self._holds(host) for host in self.known)
+        return len(self.spots) + pairs + beyond * len(self.ports or DEFAULT_PORTS)
 
-    def targets(self, *, neighbours: bool) -> Iterator[Target]:
-        """Give pairs of address and port: single hosts, loopback, then port by port from low to high.
+    def targets(self, *, behind: bool) -> Iterator[Target]:
+        """Give pairs of address and port: single hosts, known ones, loopback, then port by port, upwards.
 
         The own addresses and the gateway are asked like all others: a camera that is its own access point is
         the gateway, and simulated cameras may listen on any own address.
 
         Parameters
         ----------
-        neighbours : bool
+        behind : bool
             Only ports right behind one that is asked, or only the others. A camera streams on the port behind
             its control port: once it is found there is nothing to ask there, and while somebody watches
             there would be no answer.
         """
-        if not neighbours:
+        if not behind:
             yield from self.spots
         loopback = [network for network in self.networks if network.is_loopback]
         # Small networks first: they are over before a wide one has begun in earnest.
         others = sorted((n for n in self.networks if not n.is_loopback), key=_hosts)
         slow = sum(map(_hosts, others)) + len({spot.host for spot in self.spots}) > AT_ONCE
         again = self.size - len(self.spots) <= 2 * AT_ONCE
+        for port in _choose(self.ports or DEFAULT_PORTS, behind):
+            for host in self.known:
+                yield Target(host, port, "scan")
         for network in loopback:
-            for port in _choose(self.ports_of(network), neighbours):
+            for port in _choose(self.ports_of(network), behind):
                 for address in network.hosts():
                     yield Target(str(address), port, "scan", again=again)
-        opening = 0 if neighbours else _OPENING
-        for port in _choose(self.ports_of(others[0]), neighbours) if others else ():
+        opening, known = 0 if behind else _OPENING, frozenset(self.known)
+        for port in _choose(self.ports_of(others[0]), behind) if others else ():
             for network in others:
                 paced = slow and _hosts(network) > opening
                 if slow and not paced:
                     opening -= _hosts(network)
-                for address in network.hosts():
-                    yield Target(str(address), port, "scan", paced, again and not slow)
+                for host in map(str, network.hosts()):
+                    if host not in known:
+                        yield Target(host, port, "scan", paced, again and not slow)
 
     def describe(self) -> str:
         """Name the places, for a message."""
@@ -145,13 +166,13 @@ class Places:
         return f"{shown} and {len(names) - 4} more" if len(names) > 4 else shown
 
 
-def _choose(ports: tuple[int, ...], neighbours: bool) -> list[int]:
+def _choose(ports: tuple[int, ...], only_behind: bool) -> list[int]:
     """Give the ports that follow one chosen as a control port, or those chosen, in their order."""
     asked, behind = set(ports), set[int]()
     for port in sorted(asked):
         if port - 1 in asked and port - 1 not in behind:
             behind.add(port)
-    return [port for port in ports if (port in behind) is neighbours]
+    return [port for port in ports if (port in behind) is only_behind]
 
 
 def _hosts(network: Network) -> int:
@@ -172,8 +193,9 @@ def find_places(
     Parameters
     ----------
     networks : str, network or iterable of them, optional
-        Exactly these. Without: the local IPv4 networks cut to /22, mDNS, the access point's address,
-        remembered hosts and 127.0.0.1; or what ``ESPRESSOSCOPE_NETWORKS`` names, instead of all of these.
+        Exactly these. Without: the local IPv4 networks cut to /22, mDNS, the system's neighbours, the access
+        point's address, remembered hosts and 127.0.0.1; or what ``ESPRESSOSCOPE_NETWORKS`` names, instead of
+        all of these.
     ports : int, str or iterable of them, optional
         Exactly these. Without: 80, on loopback also the simulator's.
     mdns : bool, optional
@@ -203,7 +225,9 @@ def find_places(
         raise DiscoveryError(
             "there is nowhere to look", hint="Give at least one network, like 192.168.1.0/24"
         )
-    places = Places(chosen, wanted_ports, spots, on, mdns is True, links, remembers=not named)
+    places = Places(
+        chosen, wanted_ports, spots, on, mdns is True, links, remembers=not named, asks_neighbours=default
+    )
     if places.size > MOST_CONNECTIONS:
         raise DiscoveryError(
             f"{places.describe()} on so many ports are {places.size:,} connections",

@@ -1,6 +1,7 @@
-"""Asking one address whether a camera is there, and telling cameras apart: the one way every source goes.
+"""Asking one address whether a camera is there: the one way every source goes.
 
-Which addresses, when and how often is decided in `scan` and `mdns`.
+Which addresses, when and how often is decided in `scan` and `mdns`; which cameras are the same one, in
+`census`.
 """
 
 from __future__ import annotations
@@ -15,21 +16,17 @@ from espressoscope.device.identify import identify_or_raise
 from espressoscope.errors import CameraError, CameraTimeout, ConnectError, ConnectReason, RemoteProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    import socket
+    from collections.abc import Awaitable, Callable
 
+    from espressoscope.discovery.census import Census
     from espressoscope.model import CameraInfo
 
 __all__ = ["Outcome", "Prober"]
 
-MOST_CAMERAS: Final = 4096
-"""Most cameras one search lists: a network on which everything claims to be one costs bounded memory."""
-
 _NO_SOCKETS: Final = {errno.EMFILE, errno.ENFILE}
 _NO_ROUTE: Final = {errno.ENETUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EPERM, errno.EACCES}
 _FULL: Final = {errno.ENOBUFS, errno.ENOMEM}
-# What a board without a burnt-in address, or with a failed radio, reports.
-_NO_MAC: Final = {None, "00:00:00:00:00:00", "FF:FF:FF:FF:FF:FF"}
-_LOOPBACK: Final = "127.0.0.1"
 
 _log = logging.getLogger(__name__)
 
@@ -50,105 +47,111 @@ class Prober:
 
     Parameters
     ----------
+    census : Census
+        Tells new cameras from known ones.
     deliver : callable
         Awaited with every camera that is new; may wait, which holds up the source that found it.
-    own : iterable of str
-        This computer's addresses.
 
     Attributes
     ----------
-    found : int
-        Cameras passed on.
     asked : int
         Addresses asked to an end.
     no_route : int
         Those among them to which there was no way.
     """
 
-    def __init__(self, deliver: Callable[[CameraInfo], Awaitable[None]], own: Iterable[str] = ()) -> None:
-        self.found = 0
+    def __init__(self, census: Census, deliver: Callable[[CameraInfo], Awaitable[None]]) -> None:
         self.asked = 0
         self.no_route = 0
+        self._census = census
         self._deliver = deliver
-        self._own = frozenset(own)
         # Being asked now, answered for good, or the stream of a camera: not asked, whichever source names it.
         self._known: set[tuple[str, int]] = set()
-        self._macs: set[str] = set()
-        self._on_this_computer: dict[tuple[int, str, str], set[str]] = {}
+
+    def claim(self, host: str, port: int) -> bool:
+        """Take an address for oneself; False when another source asks it at the moment or has settled it.
+
+        Who has claimed one calls `failed` or `visit` next.
+        """
+        if (host, port) in self._known:
+            return False
+        self._known.add((host, port))
+        return True
+
+    def failed(self, host: str, port: int, error: OSError | None) -> Outcome:
+        """Give back an address to which no connection came about; without an error it kept silent."""
+        self._known.discard((host, port))
+        if isinstance(error, ConnectionRefusedError):
+            self._census.seen(host)
+        return self._count(Outcome.SILENT if error is None else _outcome_of_number(error.errno))
 
     async def ask(self, host: str, port: int, found_by: str, timeout_s: float) -> Outcome:
-        """Ask one address, and deliver the camera there if it is a new one.
+        """Claim an address, connect, and ask; NOTHING when there is nothing to claim."""
+        if not self.claim(host, port):
+            return Outcome.NOTHING
+        return await self.visit(host, port, found_by, timeout_s)
+
+    async def visit(
+        self,
+        host: str,
+        port: int,
+        found_by: str,
+        timeout_s: float,
+        connected: socket.socket | None = None,
+    ) -> Outcome:
+        """Ask a claimed address, and deliver the camera there if it is a new one.
 
         Parameters
         ----------
         timeout_s : float
             Longest wait for a connection, and for each answer on it.
-
-        Returns
-        -------
-        Outcome
-            NOTHING also for an address that another source asks at the moment or has settled.
+        connected : socket, optional
+            A connection to it, which is closed in the end.
         """
         try:
-            return await self._ask(host, port, found_by, timeout_s)
+            return self._count(await self._visit(Address(host, port), found_by, timeout_s, connected))
         except Exception:  # noqa: BLE001 (whatever one host causes must not end the search)
             _log.exception("asking %s:%d failed", host, port)
-            return Outcome.NOTHING
+            return self._count(Outcome.NOTHING)
 
-    async def _ask(self, host: str, port: int, found_by: str, timeout_s: float) -> Outcome:
-        place = (host, port)
-        if place in self._known:
-            return Outcome.NOTHING
-        self._known.add(place)
+    async def _visit(
+        self, address: Address, found_by: str, timeout_s: float, connected: socket.socket | None
+    ) -> Outcome:
+        host, port = address.host, address.port
         settled = False
         try:
             # Connection and request are one step: what accepts a connection gets a whole request at once, and
             # every wait ends with the connection closed (half a request blocks a camera for 5 s).
             identity = await identify_or_raise(
-                Address(host, port), found_by=found_by, timeout_s=timeout_s, connect_timeout_s=timeout_s
+                address,
+                found_by=found_by,
+                timeout_s=timeout_s,
+                connect_timeout_s=timeout_s,
+                connected=connected,
             )
         except CameraError as error:
             outcome = _outcome_of(error)
             settled = outcome is Outcome.NOTHING and not _refused(error)
+            if settled or outcome is Outcome.MUTE:
+                self._census.seen(host)
         else:
             outcome, settled = Outcome.CAMERA, True
+            self._census.seen(host)
             if identity.stream is not None:
                 self._known.add((host, identity.stream.port))
-            if self._is_new(identity.info, host, port):
-                await self._deliver(identity.info)
+            info = await self._census.enter(identity.info, host, port)
+            if info is not None:
+                await self._deliver(info)
         finally:
             if not settled:
-                self._known.discard(place)
+                self._known.discard((host, port))
+        return outcome
+
+    def _count(self, outcome: Outcome) -> Outcome:
         if outcome is not Outcome.STARVED:
             self.asked += 1
             self.no_route += outcome is Outcome.NO_ROUTE
         return outcome
-
-    def _is_new(self, info: CameraInfo, host: str, port: int) -> bool:
-        """Tell whether this camera has not been listed; a camera reached by two addresses is one camera."""
-        if info.mac is not None and info.mac not in _NO_MAC:
-            if info.mac in self._macs:
-                return False
-            self._macs.add(info.mac)
-        elif host == _LOOPBACK or host in self._own:
-            # A server that listens on every own address answers on loopback and on each of them. Two servers
-            # on the same port of different addresses are two, as long as loopback is none of them.
-            hosts = self._on_this_computer.setdefault((port, info.firmware, info.name), set())
-            same = bool(hosts) and (host == _LOOPBACK or _LOOPBACK in hosts)
-            hosts.add(host)
-            if same:
-                return False
-        if self.found >= MOST_CAMERAS:
-            if self.found == MOST_CAMERAS:
-                _log.warning("more than %d cameras found; the rest is not listed", MOST_CAMERAS)
-            return False
-        self.found += 1
-        return True
-
-
-def _cause(error: CameraError) -> int | None:
-    cause = error.__cause__
-    return cause.errno if isinstance(cause, OSError) else None
 
 
 def _refused(error: CameraError) -> bool:
@@ -156,13 +159,18 @@ def _refused(error: CameraError) -> bool:
 
 
 def _outcome_of(error: CameraError) -> Outcome:
+    cause = error.__cause__
+    number = cause.errno if isinstance(cause, OSError) else None
     if isinstance(error, CameraTimeout):
         return Outcome.SILENT if error.phase == "connect" else Outcome.MUTE
     if isinstance(error, RemoteProtocolError):
         # Closed without a byte: a camera that restarts, or has no socket left. Other bytes: no camera.
-        silent = not error.sample and (error.offset == 0 or _cause(error) is not None)
+        silent = not error.sample and (error.offset == 0 or number is not None)
         return Outcome.MUTE if silent else Outcome.NOTHING
-    number = _cause(error)
+    return _outcome_of_number(number)
+
+
+def _outcome_of_number(number: int | None) -> Outcome:
     if number in _NO_SOCKETS:
         return Outcome.STARVED
     if number in _FULL:

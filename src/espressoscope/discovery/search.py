@@ -7,6 +7,8 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from espressoscope.discovery.census import Census
+from espressoscope.discovery.neighbours import Neighbours
 from espressoscope.discovery.prober import Outcome, Prober
 from espressoscope.discovery.scan import connections_at_once, scan
 from espressoscope.errors import DiscoveryError
@@ -24,6 +26,8 @@ _WAITING_CAMERAS: Final = 16
 """Cameras found and not taken before the search pauses."""
 _PROGRESS_INTERVAL_S: Final = 0.05
 _ANNOUNCED_AT_ONCE: Final = 32
+_NEIGHBOURS_S: Final = 0.15
+"""Longest wait for the table of neighbours, in seconds: it only decides who is asked first."""
 
 _log = logging.getLogger(__name__)
 
@@ -95,10 +99,12 @@ class _Search:
         self._timeout_s = timeout_s
         self._found = found
         self._on_progress = on_progress
-        self._total = places.size
+        self._total = 0
         self._asked = 0
         self._told_at = 0.0
-        self._prober = Prober(found.put, own=(str(link.address) for link in places.links))
+        self._neighbours = Neighbours(places.links)
+        self._census = Census(self._neighbours, own=(str(link.address) for link in places.links))
+        self._prober = Prober(self._census, found.put)
 
     async def run(self) -> None:
         """Search to the end, then put None; raise what `search` raises."""
@@ -121,9 +127,12 @@ class _Search:
                 sources.create_task(self._listen(scanned))
             elif self._places.mdns_wanted:
                 _log.warning("no mDNS: this computer has no interface in %s", self._places.describe())
+            places = self._places.with_neighbours(await self._hosts_known())
+            self._total = places.size
             await scan(
-                [self._places.targets(neighbours=behind) for behind in (False, True)],
+                [places.targets(behind=behind) for behind in (False, True)],
                 self._prober,
+                self._neighbours,
                 timeout_s=self._timeout_s,
                 at_once=min(connections_at_once(), self._total),
                 on_asked=self._note,
@@ -137,16 +146,27 @@ class _Search:
                 hint="Is it connected to the cameras' network, and is this program allowed to use it?",
             )
 
+    async def _hosts_known(self) -> list[str]:
+        """Give the hosts that the system knows as neighbours, if it tells soon."""
+        try:
+            async with asyncio.timeout(_NEIGHBOURS_S):
+                return [host for host in await self._neighbours.macs() if self._neighbours.near(host)]
+        except TimeoutError:
+            return []
+
     # --- mDNS
 
     async def _listen(self, scanned: asyncio.Event) -> None:
         from espressoscope.discovery import mdns
 
+        await mdns.load()
         over = asyncio.Event()
         room = asyncio.Semaphore(_ANNOUNCED_AT_ONCE)
         async with asyncio.TaskGroup() as asking:
 
             def heard(announced: Announced) -> None:
+                if announced.mac is not None:
+                    self._census.announced(announced.host, announced.mac)
                 asking.create_task(self._ask_announced(announced, room))
 
             async def end() -> None:
@@ -169,7 +189,7 @@ class _Search:
         _log.log(level, "no mDNS (%s): cameras are looked for by scan only", error)
 
     async def _ask_announced(self, announced: Announced, room: asyncio.Semaphore) -> None:
-        host, port = announced
+        host, port, _ = announced
         async with room:
             outcome = await self._prober.ask(host, port, "mdns", self._timeout_s)
             if outcome in (Outcome.SILENT, Outcome.MUTE, Outcome.STARVED):
@@ -187,7 +207,7 @@ class _Search:
 
     def _tell(self) -> None:
         if self._on_progress is not None:
-            self._on_progress(SearchProgress(self._asked, self._total, self._prober.found))
+            self._on_progress(SearchProgress(self._asked, self._total, self._census.found))
 
 
 def _first_of(error: Exception) -> Exception:
