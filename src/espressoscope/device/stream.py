@@ -128,10 +128,11 @@ class StreamConnection(asyncio.BufferedProtocol):
         self.last_byte_ns = now_ns
         self.received += nbytes
         parser = self._parser
+        take = self._sink.part
         try:
             for event in parser.receive(nbytes):
                 if type(event) is Part:
-                    self._sink.part(event, now_ns)
+                    take(event, now_ns)
                 else:
                     self._other(event)
         except RemoteProtocolError as error:

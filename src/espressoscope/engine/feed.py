@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from espressoscope.engine.stats import FROZEN_AFTER
+from espressoscope.engine.stats import FROZEN_AFTER, RING
 from espressoscope.model import Frame
 from espressoscope.wire.pictures import PictureReader
 
@@ -108,22 +108,23 @@ class Feed:
         sequence = link.sequence
         link.sequence = sequence + 1
         reader = self._reader
-        frame = Frame(
-            jpeg,
-            sequence,
-            now_ns + link.wall_offset_ns,
-            part.device_ns,
-            reader.width,
-            reader.height,
-            link.name,
-            "ok",
-        )
-        self._meter.count(frame, now_ns)
-        self.last_frame_ns = now_ns
+        device_ns = part.device_ns
+        received_ns = now_ns + link.wall_offset_ns
+        frame = Frame(jpeg, sequence, received_ns, device_ns, reader.width, reader.height, link.name)
+        # As `StreamMeter.count`.
+        meter = self._meter
+        number = meter.frames
+        slot = number % RING
+        meter.bytes = total = meter.bytes + len(jpeg)
+        meter.times[slot] = self.last_frame_ns = now_ns
+        meter.totals[slot] = total
+        meter.stamps[slot] = device_ns
+        meter.newest = frame
+        meter.frames = number + 1
         self._latest.put(frame)
         for consumer in link.consumers:
             if consumer.put(frame):
-                self._meter.dropped += 1
+                meter.dropped += 1
 
     def _unusual(self, link: Link, part: Part, jpeg: bytes | None, now_ns: int) -> None:
         """Take a part that is the first, the same again, damaged, or several pictures."""

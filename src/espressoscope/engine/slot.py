@@ -88,7 +88,8 @@ class LatestSlot:
             self.superseded += 1
         self.frame = frame
         self._untaken = True
-        self._wakeup.notify()
+        if self._wakeup._waiters:  # hardly ever: spares a call for each frame
+            self._wakeup.notify()
 
     def wake(self) -> None:
         """Make waiters look again, because the link has ended."""

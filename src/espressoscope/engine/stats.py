@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
     from espressoscope.model import Frame
 
-__all__ = ["FROZEN_AFTER", "StreamMeter", "clock_offset_ns", "frame_period_ns"]
+__all__ = ["FROZEN_AFTER", "RING", "StreamMeter", "clock_offset_ns", "frame_period_ns"]
 
 _WINDOW_NS = 3_000_000_000
-_RING = 512
+RING = 512
+"""Frames of which something is kept."""
 FROZEN_AFTER = 5
 """Identical pictures in a row before a stream counts as frozen. Sensor noise makes two equal JPEGs
 practically impossible, so one repetition is a frame sent twice, and several are a camera that hangs."""
@@ -69,6 +70,8 @@ class StreamMeter:
         `time.perf_counter_ns` of its first arrival, when it has come again.
     newest : Frame or None
         The newest frame, whole or not.
+    times, totals, stamps : list
+        Rings of what is kept of the newest frames; see `count`.
     """
 
     def __init__(self, wall_offset_ns: int = 0) -> None:
@@ -83,9 +86,9 @@ class StreamMeter:
         self._wall_offset_ns = wall_offset_ns
         # Lists written in a ring: a copy of one is a single step, while a deque cannot be read safely when
         # another thread appends.
-        self._times = [0] * _RING
-        self._totals = [0] * _RING
-        self._stamps: list[int | None] = [None] * _RING
+        self.times = [0] * RING
+        self.totals = [0] * RING
+        self.stamps: list[int | None] = [None] * RING
 
     @property
     def frozen(self) -> bool:
@@ -93,13 +96,16 @@ class StreamMeter:
         return self.repeats >= FROZEN_AFTER
 
     def count(self, frame: Frame, now_ns: int) -> None:
-        """Count one frame; on the loop's thread."""
+        """Count one frame; on the loop's thread.
+
+        `Feed.part` does the same in line.
+        """
         at = self.frames
-        slot = at % _RING
+        slot = at % RING
         self.bytes = total = self.bytes + len(frame.jpeg)
-        self._times[slot] = now_ns
-        self._totals[slot] = total
-        self._stamps[slot] = frame.device_ns
+        self.times[slot] = now_ns
+        self.totals[slot] = total
+        self.stamps[slot] = frame.device_ns
         self.newest = frame
         self.frames = at + 1  # last: what is below it is all there
 
@@ -107,12 +113,12 @@ class StreamMeter:
         """Give what is kept of the newest frames, at most 512, oldest first."""
         for _ in range(_COPIES):
             stop = self.frames
-            times, totals, stamps = self._times[:], self._totals[:], self._stamps[:]
+            times, totals, stamps = self.times[:], self.totals[:], self.stamps[:]
             # What was written over meanwhile is left out, and so is what may be being written now.
-            start = max(0, self.frames + 1 - _RING)
+            start = max(0, self.frames + 1 - RING)
             if start < stop or stop == 0:
                 break
-        slots = [number % _RING for number in range(start, stop)]
+        slots = [number % RING for number in range(start, stop)]
         return [Entry(times[slot], totals[slot], stamps[slot]) for slot in slots]
 
     def snapshot(self, state: LinkState, superseded: int, sensor_fps: float | None = None) -> StreamStats:
@@ -130,7 +136,7 @@ class StreamMeter:
         fps = rate = 0.0
         if len(recent) > 1:
             # A ring that is full of recent frames covers less than the window.
-            full = len(recent) == len(kept) and self.frames >= _RING
+            full = len(recent) == len(kept) and self.frames >= RING
             span_s = max(((recent[-1].now_ns if full else now_ns) - recent[0].now_ns) / 1e9, 1e-6)
             fps = (len(recent) - 1) / span_s
             rate = (recent[-1].total - recent[0].total) / 1000 / span_s

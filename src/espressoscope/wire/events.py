@@ -45,12 +45,12 @@ class Head:
 class PartHead:
     """The headers of a part, shared by all parts whose heads differ in length and time stamp only."""
 
-    __slots__ = ("content_type", "headers", "stamp")
+    __slots__ = ("content_type", "device_ns", "headers")
 
     def __init__(self, headers: Headers) -> None:
         self.headers = headers
         self.content_type = media_type(headers.get("content-type"))
-        self.stamp = headers.get("x-timestamp")
+        self.device_ns = parse_timestamp(headers.get("x-timestamp"))
 
 
 class Part:
@@ -118,7 +118,12 @@ class Part:
         Time since boot on ESP32 firmwares, Unix time with ustreamer.
         """
         stamp = self._stamp
-        return parse_timestamp(stamp.decode("ascii") if stamp else self._head.stamp)
+        if not stamp:
+            return self._head.device_ns
+        seconds, _, fraction = stamp.partition(b".")
+        if len(fraction) == 6:  # as every firmware writes it
+            return int(seconds + fraction) * 1000
+        return parse_timestamp(stamp.decode("ascii"))
 
     def __repr__(self) -> str:
         state = "" if self.complete else ", incomplete"
