@@ -79,13 +79,13 @@ class Fleet(FleetHandle):
         """
         runtime = self._opened()
         self._started = source
-        runtime.call(keep_streaming(list(self._sessions().values()), source), pending=self._pending)
+        self._call(runtime, keep_streaming(list(self._sessions().values()), source))
 
     def stop(self) -> None:
         """Let all streams go; those that somebody still takes frames from go on."""
         runtime = self._opened()
         self._started = None
-        runtime.call(_let_go(list(self._sessions().values())), pending=self._pending)
+        self._call(runtime, _let_go(list(self._sessions().values())))
 
     def latest(self, timeout: float = 5.0) -> dict[str, Frame | None]:
         """Give the newest whole frame of each camera, starting the streams when they do not run.

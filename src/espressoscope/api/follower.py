@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 from typing import TYPE_CHECKING, Any, Protocol
 
-if TYPE_CHECKING:
-    import concurrent.futures
+from espressoscope.errors import CameraError
 
+if TYPE_CHECKING:
     from espressoscope.api.runtime import Runtime
     from espressoscope.engine.session import CameraSession
+    from espressoscope.engine.slot import Consumer
 
-__all__ = ["Follower"]
+__all__ = ["Follower", "take_frames"]
 
 
 class Follower(Protocol):
@@ -30,3 +32,16 @@ class Follower(Protocol):
 
     def close(self) -> None:
         """End; more than once does nothing."""
+
+
+def take_frames(
+    runtime: Runtime,
+    session: CameraSession,
+    consumer: Consumer,
+    pending: set[concurrent.futures.Future[Any]],
+) -> None:
+    """Have a camera's frames handed to a consumer; the camera's closing meanwhile is a CameraError."""
+    try:
+        runtime.call(session.take_frames(consumer), pending=pending)
+    except concurrent.futures.CancelledError:
+        raise CameraError("it was closed while this call waited", camera=session.camera) from None

@@ -8,6 +8,7 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
 
+from espressoscope.api.follower import take_frames
 from espressoscope.api.stream import check_waiting
 from espressoscope.errors import CameraTimeout
 
@@ -56,7 +57,7 @@ class FrameSetStream:
             feed = self._sets.add(name)
             self._feeds[name] = (session, feed)
         # One that cannot stream stays in the sets all the same, None in each.
-        runtime.call(session.take_frames(feed), pending=pending)
+        take_frames(runtime, session, feed, pending)
 
     def part(self, name: str) -> None:
         """Let a camera go; `Fleet` calls this."""

@@ -111,18 +111,22 @@ class FleetHandle(Mapping[str, Camera]):
         ValueError
             The name is taken.
         """
-        runtime = self._opened()
         newcomer = Camera(camera)
         with self._lock:
+            runtime = self._opened()
             if name is not None and name in self._members:
                 raise ValueError(f"{name!r} is taken by another camera of this fleet")
-            label = self._join(runtime, [newcomer], name)[0]
+            try:
+                label = self._join(runtime, [newcomer], name)[0]
+            except BaseException:
+                newcomer.close()
+                raise
             session = newcomer._session
             if self._members[label] is not newcomer or session is None:
                 return label
             self._cameras.append(newcomer)
             if self._started is not None:
-                runtime.call(keep_streaming([session], self._started), pending=self._pending)
+                self._call(runtime, keep_streaming([session], self._started))
         for follower in tuple(self._followers):
             with _noted(session):
                 follower.join(label, runtime, session, self._pending)
@@ -147,7 +151,7 @@ class FleetHandle(Mapping[str, Camera]):
     def _join(self, runtime: Runtime, newcomers: Sequence[Camera], name: str | None) -> list[str]:
         """Reach cameras and give them their places; tell the name of each, of a twin that of its board."""
         sessions = [camera._attach()[1] for camera in newcomers]
-        runtime.call(_reach(sessions), pending=self._pending)
+        self._call(runtime, _reach(sessions))
         labels = [name] if name is not None else unique_names(sessions, self._members)
         joined = []
         for camera, session, label in zip(newcomers, sessions, labels, strict=True):
@@ -167,15 +171,17 @@ class FleetHandle(Mapping[str, Camera]):
         """Reach all cameras side by side, for 6 s at most; does nothing when it is open."""
         with self._lock:
             if self._runtime is None:
-                self._runtime = runtime = acquire_runtime()
+                runtime = acquire_runtime()
                 self._members = {}
+                self._started = None
                 try:
                     self._cameras += [Camera(camera) for camera in self._awaited]
                     self._awaited = ()
                     self._join(runtime, self._cameras, None)
                 except BaseException:
-                    self._leave()
+                    self._leave(runtime)
                     raise
+                self._runtime = runtime
         return self
 
     def close(self) -> None:
@@ -186,15 +192,14 @@ class FleetHandle(Mapping[str, Camera]):
             if self._lock.acquire(timeout=_SLICE_S):
                 break
         try:
-            self._leave()
+            runtime, self._runtime = self._runtime, None
+            self._started = None
+            if runtime is not None:
+                self._leave(runtime)
         finally:
             self._lock.release()
 
-    def _leave(self) -> None:
-        runtime, self._runtime = self._runtime, None
-        self._started = None
-        if runtime is None:
-            return
+    def _leave(self, runtime: Runtime) -> None:
         try:
             for follower in tuple(self._followers):
                 follower.close()
@@ -239,19 +244,21 @@ class FleetHandle(Mapping[str, Camera]):
             raise
 
     def _sessions(self) -> dict[str, CameraSession]:
-        with self._lock:
-            members = dict(self._members)
-        return {name: camera._known() for name, camera in members.items()}
+        # Without the lock: one camera that is being added, and does not answer, must not hold up the others.
+        return {name: camera._known() for name, camera in dict(self._members).items()}
+
+    def _call(self, runtime: Runtime, coroutine: Coroutine[Any, Any, _T]) -> _T:
+        try:
+            return runtime.call(coroutine, pending=self._pending)
+        except concurrent.futures.CancelledError:
+            raise CameraError("this fleet was closed while a call waited") from None
 
     def _each(
         self, work: Callable[[CameraSession], Coroutine[Any, Any, _T]], without: str | None = None
     ) -> dict[str, _T | CameraError]:
         runtime = self._opened()
         sessions = {name: session for name, session in self._sessions().items() if name != without}
-        try:
-            results = runtime.call(_side_by_side(sessions.values(), work), pending=self._pending)
-        except concurrent.futures.CancelledError:
-            raise CameraError("this fleet was closed while a call waited") from None
+        results = self._call(runtime, _side_by_side(sessions.values(), work))
         return dict(zip(sessions, results, strict=True))
 
 
@@ -274,9 +281,12 @@ async def _reach(sessions: Sequence[CameraSession]) -> None:
 
 async def keep_streaming(sessions: Iterable[CameraSession], source: StreamSource) -> None:
     """Start streams and keep them; what a camera cannot is noted in its link."""
-    for session in sessions:
+
+    async def one(session: CameraSession) -> None:
         with _noted(session):
             await session.keep_streaming(source)
+
+    await asyncio.gather(*(one(session) for session in sessions))
 
 
 @contextlib.contextmanager

@@ -14,6 +14,8 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from espressoscope.api.follower import take_frames
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
@@ -96,7 +98,7 @@ class PictureView:
             )
             self._places[name] = (runtime, session, view)
         try:
-            runtime.call(session.take_frames(view), pending=pending)
+            take_frames(runtime, session, view, pending)
         except BaseException:
             self.part(name)
             raise

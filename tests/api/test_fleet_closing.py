@@ -1,0 +1,112 @@
+"""Closing a fleet while calls of other threads wait: they end at once, and with an error of ours."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+import espressoscope as es
+from espressoscope.sim import SimulatedCamera, simulate
+from support import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture
+def simulated() -> Iterator[list[SimulatedCamera]]:
+    with simulate(3, port=0, fps=20, framesize="QVGA") as cameras:
+        yield cameras
+
+
+def started(work: Callable[[], object]) -> tuple[threading.Thread, list[object]]:
+    ended: list[object] = []
+
+    def run() -> None:
+        try:
+            ended.append(work())
+        except BaseException as error:  # noqa: BLE001 - what escapes is what is looked at
+            ended.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread, ended
+
+
+def test_close_ends_an_open_that_waits(simulated: list[SimulatedCamera]) -> None:
+    with simulated[1].fault("vanish"):
+        fleet = es.Fleet(camera.url for camera in simulated)
+        thread, ended = started(fleet.open)
+        wait_until(lambda: fleet._pending, what="open() to wait")
+        began = time.monotonic()
+        fleet.close()
+        thread.join(5)
+        assert time.monotonic() - began < 1.0
+        assert isinstance(ended[0], es.CameraError)
+        assert "closed" in str(ended[0])
+        with pytest.raises(es.CameraError, match="not open"):
+            fleet.start()
+    with fleet:  # it can be opened again
+        assert len(fleet) == 3
+
+
+CALLS: dict[str, Callable[[es.Fleet], object]] = {
+    "set": lambda fleet: fleet.set(quality=12),
+    "snap": lambda fleet: fleet.snap(),
+    "add": lambda fleet: fleet.add("127.0.0.1:1"),
+    "start": lambda fleet: fleet.start(),
+    "stop": lambda fleet: fleet.stop(),
+    "latest": lambda fleet: fleet.latest(),
+    "view": lambda fleet: fleet.view(lambda frame, image: None).close(),
+    "sets": lambda fleet: fleet.sets().close(),
+}
+
+
+@pytest.mark.parametrize("name", list(CALLS))
+def test_calls_again_and_again_meet_a_close(simulated: list[SimulatedCamera], name: str) -> None:
+    call = CALLS[name]
+
+    def again_and_again(fleet: es.Fleet) -> None:
+        while True:
+            call(fleet)
+
+    for wait_s in (0.0, 0.01, 0.03, 0.07, 0.2):
+        fleet = es.Fleet(camera.url for camera in simulated).open()
+        fleet.start()
+        thread, ended = started(lambda fleet=fleet: again_and_again(fleet))  # type: ignore[misc]
+        thread.join(wait_s)
+        fleet.close()
+        thread.join(5)
+        assert not thread.is_alive()
+        assert isinstance(ended[0], es.CameraError), ended
+
+
+def test_a_camera_that_is_added_and_does_not_answer_holds_up_nobody(simulated: list[SimulatedCamera]) -> None:
+    with es.Fleet([simulated[0].url]) as fleet, simulated[1].fault("vanish"):
+        (first,) = fleet.names
+        fleet.start()
+        thread, _ = started(lambda: fleet.add(simulated[1].url, "late"))
+        wait_until(lambda: fleet._pending, what="add() to wait")
+        assert fleet.latest()[first] is not None
+        assert fleet.stats()[first].frames > 0
+        assert fleet.messages()[first] == ""
+        assert thread.is_alive()
+        thread.join(10)
+        assert fleet.names == (first, "late")
+
+
+def test_a_large_still_of_one_camera_holds_up_the_start_of_no_other(simulated: list[SimulatedCamera]) -> None:
+    with es.Fleet(camera.url for camera in simulated) as fleet:
+        first, *others = fleet.names
+        with simulated[0].fault("stall"):
+            thread, _ = started(lambda: fleet[first].snap(framesize="SVGA"))
+            wait_until(lambda: "/capture" in str(simulated[0].requests), what="the still to begin")
+            starting, _ = started(fleet.start)
+            wait_until(
+                lambda: all(fleet.stats()[name].frames for name in others), what="frames of the others"
+            )
+        thread.join(20)
+        starting.join(20)
