@@ -30,6 +30,7 @@ NAMES = [
     "LinkState",
     "RecordingError",
     "RemoteProtocolError",
+    "SearchProgress",
     "SetResult",
     "Setting",
     "SettingError",

@@ -165,8 +165,15 @@ def test_fields_are_those_of_the_contract():
     assert names(SetResult) == "asked actual ok message"
     assert names(StreamStats) == (
         "state frames bytes fps kb_per_s age_s interval_p50_ms interval_p99_ms reconnects damaged dropped"
-        " superseded width height frozen"
+        " superseded width height frozen sensor_fps clock_offset_s"
     )
+
+
+def test_the_label_of_a_camera_tells_boards_of_one_name_apart():
+    assert INFO.label == "A1-DDEEFF"
+    moved = dataclasses.replace(INFO, url="http://10.0.0.77")
+    assert moved.label == INFO.label
+    assert dataclasses.replace(moved, mac=None).label == "A1-10.0.0.77"
 
 
 def test_statistics_go_through_json():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from espressoscope.api.camera import Camera
-    from espressoscope.api.discover import discover
+    from espressoscope.api.discover import SearchProgress, discover
     from espressoscope.api.exposure import ExposureLock
     from espressoscope.api.fleet import Fleet
     from espressoscope.errors import (
@@ -47,6 +47,7 @@ _HOME = {
     "LinkState": "model",
     "RecordingError": "errors",
     "RemoteProtocolError": "errors",
+    "SearchProgress": "api.discover",
     "SetResult": "model",
     "Setting": "model",
     "SettingError": "errors",
@@ -72,6 +73,7 @@ __all__ = [
     "LinkState",
     "RecordingError",
     "RemoteProtocolError",
+    "SearchProgress",
     "SetResult",
     "Setting",
     "SettingError",

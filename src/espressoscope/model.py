@@ -191,6 +191,16 @@ class CameraInfo:
     firmware: str
     found_by: str
 
+    @property
+    def label(self) -> str:
+        """The name, and the last six digits of the MAC behind it, or the address where no MAC is known.
+
+        For people, who get many boards of the same name: it is each board's own, and stays the same when its
+        address changes.
+        """
+        end = self.url.removeprefix("http://") if self.mac is None else self.mac.replace(":", "")[-6:]
+        return f"{self.name}-{end}"
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:

@@ -203,10 +203,12 @@ def test_pace() -> None:
     async def check() -> float:
         pace = Pace(100)
         begun = time.monotonic()
-        await asyncio.gather(*(pace.turn() for _ in range(21)))
+        for _ in range(41):
+            await pace.turn()
         return time.monotonic() - begun
 
-    assert asyncio.run(check()) >= 0.19
+    # The last turns may come together, a twentieth of a second early.
+    assert asyncio.run(check()) >= 0.34
 
 
 # --- few file descriptors

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from espressoscope.discovery.places import Places
     from espressoscope.model import CameraInfo
 
-__all__ = ["Discovery", "discover"]
+__all__ = ["Discovery", "SearchProgress", "discover"]
 
 _WAITING_CAMERAS = 256
 """Cameras found and not taken before the search pauses."""
@@ -53,8 +53,8 @@ def discover(
     networks : str, network or iterable of them, optional
         Look exactly there: ``"192.168.1.0/24"``, ``"192.168.1.7"``, none wider than a /16. Without: in the
         local IPv4 networks cut to /22, at 192.168.4.1 (a camera's own access point), where cameras were found
-        before, on this computer, and by mDNS; or in the networks that ``ESPRESSOSCOPE_NETWORKS`` names,
-        instead of all these.
+        before, on this computer, at hosts the system knows as neighbours, and by mDNS; or in the networks
+        that ``ESPRESSOSCOPE_NETWORKS`` names, instead of all these.
     ports : int, str or iterable of them, optional
         Ask exactly these: ``80``, ``"8080-8090"``. Without: 80, on this computer also the simulator's.
     mdns : bool, optional

@@ -24,6 +24,9 @@ __all__ = ["Knocks"]
 
 _UNDER_WAY: Final = {0, errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY, errno.EINTR}
 
+_TICK_S: Final = 0.02
+"""Shortest time between two looks at the clock: those whose time is up meanwhile are let go together."""
+
 # The loop of Windows cannot watch a socket that connects, only connect it, for which it wants a task.
 _BY_TASK: Final = sys.platform == "win32"
 
@@ -108,7 +111,8 @@ class Knocks:
         over = []
         for knock in self._open.values():
             if knock.until > now:
-                self._timer = self._loop.call_at(knock.until, self._look_at_the_clock)
+                at = max(knock.until, now + _TICK_S)
+                self._timer = self._loop.call_at(at, self._look_at_the_clock)
                 break
             over.append(knock)
         for knock in over:

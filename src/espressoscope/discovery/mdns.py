@@ -40,6 +40,7 @@ _GROUP: Final = "224.0.0.251"
 MOST_ANNOUNCED: Final = 1024
 _MAC_AT_END: Final = re.compile(r"(?:^|[-_ :.])((?:[0-9A-Fa-f]{2}[:-]?){5}[0-9A-Fa-f]{2})$")
 _LOOKUP_MS: Final = 1500
+_HEAD_START_S: Final = 0.2
 
 _log = logging.getLogger(__name__)
 
@@ -63,9 +64,13 @@ class Announced(NamedTuple):
 
 
 async def load() -> None:
-    """Import zeroconf, which takes a tenth of a second or more, on a thread of its own."""
+    """Import zeroconf on a thread of its own, a moment later.
+
+    It takes the processor for a tenth of a second, by which the first answers to the scan would be late.
+    """
     if "zeroconf.asyncio" in sys.modules:
         return
+    await asyncio.sleep(_HEAD_START_S)
     loop = asyncio.get_running_loop()
     loaded: asyncio.Future[None] = loop.create_future()
 
