@@ -107,3 +107,21 @@ def test_a_number_taken_twice_is_in_use_until_both_have_given_it_back() -> None:
             assert (first.number, other.number) == (0, 1)
     with SimulatedCamera() as again:
         assert again.number == 0
+
+
+def test_a_whole_picture_in_a_part_that_is_cut_counts_as_sent(camera: SimulatedCamera) -> None:
+    with camera.fault("two-jpegs", every=1), camera.fault("cut", every=1, part=0.8):
+        with ChunkedStream(camera.stream_url) as stream:
+            rest = stream.rest_until_silent(5.0)
+        (sent,) = camera.sent
+        assert sent.jpeg in rest
+
+
+def test_a_whole_picture_in_a_part_that_drips_counts_as_sent(camera: SimulatedCamera) -> None:
+    with ChunkedStream(camera.stream_url) as stream:
+        size = len(stream.frame()[1])
+    with camera.fault("two-jpegs", every=1), camera.fault("slow", size=size * 3 // 2, pause=60) as slow:
+        with ChunkedStream(camera.stream_url) as stream:
+            wait_until(lambda: slow.hits, what="the first drop")
+            rest = stream.rest_until_silent(0.3)
+        wait_until(lambda: camera.sent[-1].jpeg in rest, what="the other picture to be taken back")

@@ -6,6 +6,7 @@ Only called while a fault is in force; the plain loop is in `stream`.
 from __future__ import annotations
 
 import asyncio
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from espressoscope.tables.framesizes import index_of
@@ -50,7 +51,10 @@ async def send_faulty(device: Device, connection: Connection, layout: Layout, al
         trail = b"\r\n" + noise + trail[2:] if layout.chunked else noise + trail
 
     if (fault := faults.get("cut")) is not None and fault.strikes():
-        await connection.write(lead + body[: int(len(body) * min(fault.number("part"), 1.0))])
+        part = body[: int(len(body) * min(fault.number("part"), 1.0))]
+        for shot in _whole(shots, len(part)):
+            device.sent.enter(shot.number, shot.jpeg)
+        await connection.write(lead + part)
         return False
     for shot in shots:
         device.sent.enter(shot.number, shot.jpeg)
@@ -59,12 +63,18 @@ async def send_faulty(device: Device, connection: Connection, layout: Layout, al
         await _send_hampered(device, counted, alarm, lead + body)
         await _send_hampered(device, counted, alarm, trail, halved=False)
     except BaseException:
-        # Dripping, much time passes between the picture's last byte and the boundary's.
-        if counted.written < len(lead) + len(body):
-            for shot in reversed(shots):
-                device.sent.take_back(shot.number)
+        # Dripping, much time passes between a picture's last byte and the boundary's.
+        whole = _whole(shots, counted.written - len(lead))
+        for shot in reversed(shots[len(whole) :]):
+            device.sent.take_back(shot.number)
         raise
     return True
+
+
+def _whole(shots: list[Shot], size: int) -> list[Shot]:
+    """Give the pictures that lie whole within so many bytes of a part's body."""
+    ends = accumulate(len(shot.jpeg) for shot in shots)
+    return [shot for shot, end in zip(shots, ends, strict=True) if end <= size]
 
 
 class _Counted:
