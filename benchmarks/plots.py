@@ -55,24 +55,29 @@ def draw(runs: Runs, folder: Path) -> list[str]:
     return drawn
 
 
-def _bars(axes: Any, scenario: Scenario, title: str, key: str = "us_per_frame") -> None:
+def _bars(axes: Any, scenario: Scenario, title: str, *, logarithmic: bool) -> None:
     rows = [row for row in scenario["rows"] if not reading.missing(scenario, row)][::-1]
-    spreads = [found for row in rows if (found := reading.spread(scenario, row, key)) is not None]
+    spreads = [found for row in rows if (found := reading.spread(scenario, row)) is not None]
     medians = [found.median for found in spreads]
     around = [[f.median - f.low for f in spreads], [f.high - f.median for f in spreads]]
     axes.barh(rows, medians, xerr=around, color=[colour(row) for row in rows], error_kw={"elinewidth": 0.8})
-    axes.set_xscale("log")
-    axes.set_xlim(min(medians) * 0.6, max(found.high for found in spreads) * 2.4)
+    highest = max(found.high for found in spreads)
+    if logarithmic:
+        axes.set_xscale("log")
+        axes.set_xlim(min(medians) * 0.6, highest * 4)
+    else:
+        axes.set_xlim(0, highest * 1.25)
     for place, found in enumerate(spreads):
-        axes.text(found.high * 1.1, place, f"{found.median:.3g}", va="center")
+        text = f"{found.median:,.0f}" if found.median >= 100 else f"{found.median:.1f}"
+        axes.annotate(text, (found.high, place), xytext=(4, 0), textcoords="offset points", va="center")
     axes.set_title(title, loc="left")
-    axes.set_xlabel("CPU per frame, µs (logarithmic)")
+    axes.set_xlabel("CPU per frame, µs" + (" (logarithmic)" if logarithmic else ""))
 
 
 def _ingest(scenarios: dict[str, Scenario], plt: Any) -> Any:
     figure, panels = plt.subplots(1, len(scenarios), figsize=(9, 2.6), layout="constrained", squeeze=False)
     for axes, (name, scenario) in zip(panels[0], scenarios.items(), strict=True):
-        _bars(axes, scenario, f"Receiving, one saturated stream, {name}")
+        _bars(axes, scenario, f"Receiving, one saturated stream, {name}", logarithmic=True)
     return figure
 
 
@@ -80,12 +85,12 @@ def _endtoend(scenarios: dict[str, Scenario], plt: Any) -> Any:
     paced = {name: scenario for name, scenario in scenarios.items() if name.endswith("paced")}
     figure, panels = plt.subplots(1, len(paced), figsize=(9, 3.2), layout="constrained", squeeze=False)
     for axes, (name, scenario) in zip(panels[0], paced.items(), strict=True):
-        _bars(axes, scenario, f"Receiving and decoding, {name.split()[0]}")
+        _bars(axes, scenario, f"Receiving and decoding, {name.split()[0]}", logarithmic=False)
     return figure
 
 
 def _many(scenarios: dict[str, Scenario], plt: Any) -> Any:
-    figure, panels = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained", sharey=True)
+    figure, panels = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
     for axes, arrival in zip(panels, many.ARRIVALS, strict=True):
         mine = [found for found in scenarios.values() if found["about"]["arrival"] == arrival]
         for row in many.ROWS:
@@ -93,11 +98,12 @@ def _many(scenarios: dict[str, Scenario], plt: Any) -> Any:
             counts = [found["about"]["cameras"] for found in there]
             medians = [reading.spread(found, row).median for found in there]  # type: ignore[union-attr]
             axes.plot(counts, medians, "o-", label=row, color=line_colour(row))
-        axes.set_title(f"{many.FPS} frames/s each, {arrival}", loc="left")
+        words = {"burst": "frames in one go", "wifi": "WiFi-like arrival"}[arrival]
+        axes.set_title(f"{many.FPS} frames/s each, {words}", loc="left")
         axes.set_xlabel("cameras")
         axes.set_ylim(bottom=0)
     panels[0].set_ylabel("CPU per frame, µs")
-    panels[-1].legend(frameon=False)
+    panels[0].legend(frameon=False)
     return figure
 
 
