@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Annotated
 
@@ -13,13 +14,13 @@ from rich.text import Text
 import espressoscope as es
 from espressoscope.cli.common import FAILED, CommandRun, JsonOption, VerboseOption, examples
 from espressoscope.cli.contact_sheet import Tile, contact_sheet
+from espressoscope.cli.demo_camera import DemoCamera
 from espressoscope.cli.discover import SearchDisplay, in_order, say_why_none
 from espressoscope.cli.files import put_picture
 from espressoscope.cli.naming import file_stem, unique_labels
 from espressoscope.cli.output import clean, plain_table
 from espressoscope.cli.pictures import output_folder
 from espressoscope.cli.simulator import MOST_CAMERAS, SimulatorProcess
-from espressoscope.cli.watcher import Watcher
 
 __all__ = ["FOLDER", "demo"]
 
@@ -28,9 +29,10 @@ SHEET = "contact-sheet.png"
 
 _MIX = "matchboxscope,easytarget,camerawebserver"
 _CAMERAS = 4
-_REDRAW_S = 0.25
-_OPEN_S = 20.0
-"""Longest wait until every camera is open and has been set."""
+_REDRAW_S = 0.5
+_SET_S = 20.0
+"""Longest wait until a setting of every camera has been changed."""
+_SLICE_S = 0.2
 _OVERHEAD_S = 120.0
 
 
@@ -85,7 +87,8 @@ class _Demo:
         self._folder = folder
         self._seconds = seconds
         self._stack = stack
-        self._watchers: list[Watcher] = []
+        self._fleet: es.Fleet | None = None
+        self._cameras: list[DemoCamera] = []
         self._steps = 0
 
     def run(self, cameras: int | None, real: bool) -> None:
@@ -146,45 +149,60 @@ class _Demo:
     # --- setting and streaming
 
     def _open(self, infos: list[es.CameraInfo], *, restore: bool) -> None:
-        labels = unique_labels([(i.name, i.mac, i.url.removeprefix("http://")) for i in infos])
-        self._watchers = [
-            Watcher(info, label, restore=restore) for info, label in zip(infos, labels, strict=True)
+        self._fleet = fleet = self._stack.enter_context(es.Fleet(infos))
+        known = [camera.info for camera in fleet.values()]
+        labels = unique_labels([(i.name, i.mac, i.url.removeprefix("http://")) for i in known])
+        self._cameras = [
+            DemoCamera(camera, label, restore=restore)
+            for camera, label in zip(fleet.values(), labels, strict=True)
         ]
-        self._stack.callback(self._stop)
-        for watcher in self._watchers:
-            watcher.start()
 
     def _show_settings(self) -> None:
         self._step("Changing a setting of each, and asking the camera what it now has")
-        deadline = time.monotonic() + _OPEN_S
-        for watcher in self._watchers:
-            watcher.wait_until_set(max(0.0, deadline - time.monotonic()))
+        pool = ThreadPoolExecutor(len(self._cameras), "espressoscope-demo")
+        jobs = [pool.submit(camera.change_a_setting) for camera in self._cameras]
+        pool.shutdown(wait=False)
+        deadline = time.monotonic() + _SET_S
+        while wait(jobs, _SLICE_S).not_done and time.monotonic() < deadline:
+            pass
+        for job in jobs:
+            if job.done():
+                job.result()  # nothing, or a mistake of ours
         table = plain_table(
             "CAMERA", "SETTING", ("BEFORE", "right"), ("ASKED", "right"), ("CAMERA SAYS", "right"), ""
         )
-        for watcher in self._watchers:
-            table.add_row(clean(watcher.label), *watcher.setting_cells())
+        for camera in self._cameras:
+            table.add_row(clean(camera.label), *camera.setting_cells())
         self._out.table(table)
 
     def _watch(self) -> None:
+        assert self._fleet is not None
         self._step(
-            f"Streaming from {'all at once' if len(self._watchers) > 1 else 'it'} for {self._seconds:g} s"
+            f"Streaming from {'all at once' if len(self._cameras) > 1 else 'it'} for {self._seconds:g} s"
         )
+        self._fleet.start()
         end = time.monotonic() + self._seconds
-        if not self._out.live:
-            self._run.ending.wait(self._seconds)
-            return
-        with Live(
-            self._table(self._seconds),
-            console=self._out.console,
-            auto_refresh=False,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        ) as live:
+        display: contextlib.AbstractContextManager[Live | None] = contextlib.nullcontext()
+        if self._out.live:
+            display = Live(
+                console=self._out.console,
+                auto_refresh=False,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+        with display as live:
             while not self._run.ending.asked and (left := end - time.monotonic()) > 0:
                 self._run.ending.wait(min(_REDRAW_S, left))
-                live.update(self._table(max(0.0, end - time.monotonic())), refresh=True)
+                self._note()
+                if live is not None:
+                    live.update(self._table(max(0.0, end - time.monotonic())), refresh=True)
+
+    def _note(self) -> None:
+        if self._fleet is not None and self._fleet.names:
+            frames = self._fleet.latest(timeout=0)
+            for camera, frame in zip(self._cameras, frames.values(), strict=True):
+                camera.note(frame)
 
     def _table(self, left_s: float | None = None) -> Table:
         table = plain_table(
@@ -196,53 +214,51 @@ class _Demo:
             ("AGE", "right"),
             ("FRAMES", "right"),
         )
-        watchers = self._watchers if left_s is None else self._watchers[: self._out.room]
-        for watcher in watchers:
-            table.add_row(clean(watcher.label, 32), *watcher.cells())
+        cameras = self._cameras if left_s is None else self._cameras[: self._out.room]
+        for camera in cameras:
+            table.add_row(clean(camera.label, 32), *camera.cells())
         if left_s is not None:
-            more = len(self._watchers) - len(watchers)
+            more = len(self._cameras) - len(cameras)
             text = f"and {more} more; " if more else ""
             table.caption = Text(f"{text}{left_s:.0f} s left, Ctrl-C ends", "dim")
             table.caption_justify = "left"
         return table
 
     def _stop(self) -> None:
-        for watcher in self._watchers:
-            watcher.stop()
-        for watcher in self._watchers:
-            watcher.join()
+        if self._fleet is not None:
+            self._fleet.close()
 
     # --- what is left of it
 
     def _leave_pictures(self) -> None:
         self._out.table(self._table())
         sheet = None
-        with_frames = [watcher for watcher in self._watchers if watcher.frame is not None]
-        for watcher in with_frames:
-            assert watcher.frame is not None
-            watcher.path = self._folder / f"{file_stem(watcher.label)}.jpg"
-            put_picture(watcher.path, watcher.frame.jpeg, replace=True)
+        with_frames = [camera for camera in self._cameras if camera.frame is not None]
+        for camera in with_frames:
+            assert camera.frame is not None
+            camera.path = self._folder / f"{file_stem(camera.label)}.jpg"
+            put_picture(camera.path, camera.frame.jpeg, replace=True)
         if with_frames:
-            tiles = [Tile(clean(w.label, 64), [w.info.firmware, *w.rates()], w.frame) for w in self._watchers]
+            tiles = [Tile(clean(w.label, 64), [w.info.firmware, *w.rates()], w.frame) for w in self._cameras]
             title = (
-                f"{len(self._watchers)} cameras at once, {time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC"
+                f"{len(self._cameras)} cameras at once, {time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC"
             )
             sheet = self._folder / SHEET
             put_picture(sheet, contact_sheet(tiles, title), replace=True)
             self._step(f"Left in {self._folder}: {SHEET} and {len(with_frames)} JPEGs")
-        for watcher in self._watchers:
-            self._out.json(**watcher.keys(), contact_sheet=None if sheet is None else str(sheet))
+        for camera in self._cameras:
+            self._out.json(**camera.keys(), contact_sheet=None if sheet is None else str(sheet))
 
     def _judge(self, real: bool) -> None:
-        failed = [watcher for watcher in self._watchers if not watcher.ok]
+        failed = [camera for camera in self._cameras if not camera.ok]
         if failed and not self._run.ending.asked:
             self._run.code = FAILED
-            for watcher in failed:
-                self._out.error(f"{watcher.label}: {watcher.trouble()}", watcher.hint())
+            for camera in failed:
+                self._out.error(f"{camera.label}: {camera.trouble()}", camera.hint())
         if self._run.code == 0:
             self._out.say()
             self._out.say("Try next", "bold cyan")
-            address = self._watchers[0].info.url.removeprefix("http://") if real else "127.0.0.1:8080"
+            address = self._cameras[0].info.url.removeprefix("http://") if real else "127.0.0.1:8080"
             for command, what in _next(address, real):
                 line = Text(f"  {command:<46}")
                 line.append(what, "dim")
@@ -258,5 +274,6 @@ def _next(address: str, real: bool) -> list[tuple[str, str]]:
         (f"espressoscope set {address} quality=10", "change one"),
         (f"espressoscope snap {address}", "one picture"),
         (f"espressoscope stream {address} -o frames", "all of them"),
+        ("espressoscope watch", "how all cameras are doing"),
         *([] if real else [("espressoscope demo --real", "the same with real cameras")]),
     ]
