@@ -169,6 +169,68 @@ class Cli:
             process.close()
 
 
+class Terminal:
+    """A terminal for a command's standard output, and what stands on it; POSIX only.
+
+    Knows as much of terminals as `rich` uses for a table on the second screen: each drawing begins at home.
+    """
+
+    def __init__(self, columns: int, lines: int) -> None:
+        import pty
+
+        self._ours, self.file = pty.openpty()
+        self.resize(columns, lines)
+        self._bytes = bytearray()
+        self._reader = threading.Thread(target=self._read, name="terminal", daemon=True)
+        self._reader.start()
+
+    def resize(self, columns: int, lines: int) -> None:
+        """Give the window another size."""
+        import fcntl
+        import struct
+        import termios
+
+        fcntl.ioctl(self.file, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError):  # the last program that wrote has ended
+            while data := os.read(self._ours, 65536):
+                self._bytes += data
+
+    @property
+    def text(self) -> str:
+        """Everything written, escape sequences included."""
+        return bytes(self._bytes).decode(errors="replace")
+
+    @property
+    def drawings(self) -> list[list[str]]:
+        """Every table that has been drawn to its end, as lines without colours or spaces at their ends."""
+        second = self.text.partition("\x1b[?1049h")[2].partition("\x1b[?1049l")[0]
+        plain = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", each) for each in second.split("\x1b[H")[1:]]
+        whole = [each.splitlines() for each in plain if "Ctrl-C ends" in each]
+        return [[line.rstrip() for line in lines if line.strip()] for lines in whole]
+
+    @property
+    def left(self) -> list[str]:
+        """What stands there when the second screen is gone."""
+        after = self.text.rpartition("\x1b[?1049l")[2]
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", after).splitlines()
+
+    def wait_for(self, text: str, timeout_s: float = 30.0) -> list[str]:
+        """Wait until a text is in the newest drawing, and give that."""
+
+        def drawn() -> list[str]:
+            drawings = self.drawings
+            return drawings[-1] if drawings and text in "\n".join(drawings[-1]) else []
+
+        return wait_until(drawn, timeout_s, what=f"{text!r} on the terminal: {self.text[-2000:]!r}")
+
+    def close(self) -> None:
+        os.close(self.file)
+        self._reader.join(5)
+        os.close(self._ours)
+
+
 @contextlib.contextmanager
 def server(handle: Callable[[socket.socket], None]) -> Iterator[str]:
     """Serve connections one after the other with a function; gives host:port."""

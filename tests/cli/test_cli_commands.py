@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 INFO_KEYS = ["name", "url", "stream_url", "mac", "firmware"]
 FRAME_KEYS = ["received_at", "received_ns", "bytes", "width", "height", "sha256", "status"]
-COMMANDS = ["discover", "status", "set", "snap", "stream", "simulate", "demo"]
+COMMANDS = ["discover", "status", "set", "snap", "stream", "watch", "simulate", "demo"]
 
 
 def port_of(address: str) -> str:
@@ -101,6 +101,15 @@ def test_help_loads_nothing_heavy() -> None:
         ["stream", "127.0.0.1:1", "--frames", "0"],
         ["stream", "127.0.0.1:1", "--seconds", "-1"],
         ["stream", "127.0.0.1:1", "--source", "telepathy"],
+        ["stream", "127.0.0.1:1", "--fps-limit", "0.2"],
+        ["watch", "ftp://127.0.0.1"],
+        ["watch", "127.0.0.1:1", ""],
+        ["watch", "127.0.0.1:1", "127.0.0.1:99999"],
+        ["watch", "127.0.0.1:1", "--seconds", "0"],
+        ["watch", "127.0.0.1:1", "--fps-limit", "0.4"],
+        ["watch", "127.0.0.1:1", "--fps-limit", "61"],
+        ["watch", "127.0.0.1:1", "--fps-limit", "-1"],
+        ["watch", "127.0.0.1:1", "--fps-limit", "nan"],
         ["simulate", "--firmware", "linux"],
         ["simulate", "--framesize", "HUGE"],
         ["simulate", "--quality", "99"],

@@ -10,6 +10,7 @@ from espressoscope.cli.discover import discover
 from espressoscope.cli.simulate import simulate
 from espressoscope.cli.snap import snap
 from espressoscope.cli.stream import stream
+from espressoscope.cli.watch import watch
 
 __all__ = ["app"]
 
@@ -48,5 +49,6 @@ app.command()(status)
 app.command(name="set")(set_settings)
 app.command()(snap)
 app.command()(stream)
+app.command()(watch)
 app.command()(simulate)
 app.command()(demo)

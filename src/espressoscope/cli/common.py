@@ -4,11 +4,12 @@ Exit codes: 0 done, 1 a camera or the network failed, 2 wrong use; 130 or 143 wh
 itself was interrupted.
 """
 
+import contextlib
 import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Annotated, Any, Self, TypeVar
 
@@ -25,12 +26,14 @@ __all__ = [
     "WRONG_USE",
     "CameraArgument",
     "CommandRun",
+    "FpsLimitOption",
     "JsonOption",
     "VerboseOption",
     "WrongUse",
     "camera_at",
     "end_without_output",
     "examples",
+    "fleet_of",
 ]
 
 DONE, FAILED, WRONG_USE = 0, 1, 2
@@ -45,6 +48,29 @@ CameraArgument = Annotated[
     str,
     typer.Argument(
         metavar="CAMERA", help="Host, host:port or URL (http://user:password@host is understood)."
+    ),
+]
+
+
+def _fps_limit(value: float | None) -> float | None:
+    if value is None or value == 0 or _LOWEST_FPS <= value <= _HIGHEST_FPS:
+        return value
+    text = f"it is 0 (no limit) or {_LOWEST_FPS:g} to {_HIGHEST_FPS:g} frames a second, not {value:g}"
+    if 0 < value < _LOWEST_FPS:
+        text += "; slower frames end a Matchboxscope's stream for good: snap takes single pictures"
+    raise typer.BadParameter(text)
+
+
+_LOWEST_FPS, _HIGHEST_FPS = 0.5, 60.0
+"""What `Camera.set` takes as ``fps_limit``; told before anything happens on the network."""
+
+FpsLimitOption = Annotated[
+    float | None,
+    typer.Option(
+        "--fps-limit",
+        metavar="F",
+        callback=_fps_limit,
+        help="Let cameras send at most so many frames a second, to spare a crowded radio.",
     ),
 ]
 
@@ -89,8 +115,26 @@ def camera_at(address: str) -> "es.Camera":
     WrongUse
         It is no address.
     """
-    try:
+    with _no_address():
         return es.Camera(address)
+
+
+def fleet_of(addresses: Iterable[str]) -> "es.Fleet":
+    """Make a fleet of what was typed; nothing happens on the network.
+
+    Raises
+    ------
+    WrongUse
+        One of them is no address.
+    """
+    with _no_address():
+        return es.Fleet(list(addresses))
+
+
+@contextlib.contextmanager
+def _no_address() -> Iterator[None]:
+    try:
+        yield
     except es.CameraError as error:
         raise WrongUse(
             f"{error.camera}: {error.message}" if error.camera else error.message, error.hint

@@ -20,8 +20,9 @@ from espressoscope.cli.common import (
 )
 from espressoscope.cli.output import Output, clean, plain_table
 
-__all__ = ["parse_values", "result_table", "set_settings", "shown", "status"]
+__all__ = ["keeps_limit", "parse_values", "result_table", "set_settings", "shown", "status"]
 
+_LIMIT = "fps_limit"
 _GROUPS = ("picture", "exposure", "light", "focus", "system")
 
 
@@ -41,7 +42,10 @@ def status(camera: CameraArgument, as_json: JsonOption = False, verbose: Verbose
             run.out.json(**{"camera": cam.info.name, **values})
             return
         _show_header(run.out, cam.info)
-        _show_settings(run.out, cam.settings, values)
+        settings = dict(cam.settings)
+        if not keeps_limit(settings):
+            settings.pop(_LIMIT, None)  # nothing that `set` could set
+        _show_settings(run.out, settings, values)
 
 
 def _show_header(out: Output, info: es.CameraInfo) -> None:
@@ -84,13 +88,19 @@ def _value(setting: es.Setting) -> Text:
 
 def _meaning(setting: es.Setting) -> Text:
     text = Text()
-    if setting.kind == "int" and setting.minimum is not None:
+    if setting.kind in ("int", "float") and setting.minimum is not None and setting.maximum is not None:
         steps = f" in steps of {setting.step}" if setting.step and setting.step > 1 else ""
-        text.append(f"{setting.minimum} to {setting.maximum}{steps} {setting.unit}".rstrip() + ". ", "cyan")
+        span = f"{shown(setting.minimum)} to {shown(setting.maximum)}{steps} {setting.unit}".rstrip()
+        text.append(span + ". ", "cyan")
     elif setting.choices:
         text.append(", ".join(setting.choices) + ". ", "cyan")
     text.append(setting.doc)
     return text
+
+
+def keeps_limit(settings: Mapping[str, es.Setting]) -> bool:
+    """Whether the camera itself keeps ``fps_limit``; else it is this program that asks less often."""
+    return "min_frame_time" in settings
 
 
 def shown(value: object) -> str:
@@ -99,7 +109,7 @@ def shown(value: object) -> str:
         return "?"
     if isinstance(value, bool):
         return "on" if value else "off"
-    return str(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 @examples(
@@ -123,6 +133,12 @@ def set_settings(
         wanted = parse_values(values)
         with camera_at(camera) as cam:
             name = cam.info.name
+            if _LIMIT in wanted and not keeps_limit(cam.settings):
+                raise es.UnsupportedError(
+                    f"it cannot keep {_LIMIT} when this command has ended",
+                    camera=name,
+                    hint="espressoscope watch and stream limit it while they run: --fps-limit",
+                )
             results = cam.set(strict=False, **wanted)
         for setting, result in results.items():
             run.out.json(

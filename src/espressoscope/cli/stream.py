@@ -13,11 +13,13 @@ import espressoscope as es
 from espressoscope.cli.common import (
     CameraArgument,
     CommandRun,
+    FpsLimitOption,
     JsonOption,
     VerboseOption,
     camera_at,
     examples,
 )
+from espressoscope.cli.control import keeps_limit
 from espressoscope.cli.files import keep_picture
 from espressoscope.cli.naming import file_stem
 from espressoscope.cli.output import Output, clean
@@ -61,6 +63,7 @@ def stream(
     damaged: Annotated[
         bool, typer.Option("--damaged", help="Take truncated and corrupt frames too.")
     ] = False,
+    fps_limit: FpsLimitOption = None,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
@@ -74,7 +77,19 @@ def stream(
     with CommandRun(as_json, verbose, until_stopped=True) as run:
         folder = output_folder(output) if output is not None else None
         with camera_at(camera) as cam:
+            if fps_limit is not None:
+                _limit(cam, fps_limit, source)
             _Streaming(run, cam, folder, frames, seconds).run(source.value, damaged)
+
+
+def _limit(camera: "es.Camera", fps_limit: float, source: Source) -> None:
+    if fps_limit and source is Source.MJPEG and not keeps_limit(camera.settings):
+        raise es.UnsupportedError(
+            "its stream cannot be slowed, it can only be asked for single pictures instead",
+            camera=camera.info.name,
+            hint="Leave --source out, or --fps-limit",
+        )
+    camera.set(fps_limit=fps_limit)
 
 
 class _Streaming:
