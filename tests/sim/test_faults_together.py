@@ -125,3 +125,16 @@ def test_a_whole_picture_in_a_part_that_drips_counts_as_sent(camera: SimulatedCa
             wait_until(lambda: slow.hits, what="the first drop")
             rest = stream.rest_until_silent(0.3)
         wait_until(lambda: camera.sent[-1].jpeg in rest, what="the other picture to be taken back")
+
+
+def test_what_a_client_said_before_a_restart_is_not_answered_after_it(camera: SimulatedCamera) -> None:
+    with ChunkedStream(camera.stream_url) as stream:
+        stream.frame()
+        stream.send(b"\r\n")
+        stream.frame()
+        with camera.fault("reboot", seconds=60):
+            pass
+        stream.rest_until_silent(0.3)
+        assert stream.ending(0.3) == "open"
+        stream.send(b"\r\n")
+        assert stream.ending(2.0) == "reset"

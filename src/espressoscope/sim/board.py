@@ -17,7 +17,7 @@ from espressoscope.sim.families.camerawebserver import camerawebserver
 from espressoscope.sim.families.esphome import esphome
 from espressoscope.sim.families.matchboxscope import easytarget, matchboxscope
 from espressoscope.sim.families.tasmota import tasmota
-from espressoscope.sim.sockets import close_socket, reset_socket
+from espressoscope.sim.sockets import close_socket, drain_socket, reset_socket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -177,7 +177,10 @@ class Board:
             return
         self.powered = False
         for server in self.servers:
-            self._ghosts += await server.halt()
+            halted = await server.halt()
+            for ghost in halted:
+                drain_socket(ghost)  # what a camera has taken in, it does not answer after a restart
+            self._ghosts += halted
         while len(self._ghosts) > _GHOSTS_KEPT:
             reset_socket(self._ghosts.pop(0))
         for server in self.servers:

@@ -11,7 +11,16 @@ import socket
 import struct
 import sys
 
-__all__ = ["SendTimeout", "close_socket", "listen_on", "peer_has_left", "receive", "reset_socket", "send_all"]
+__all__ = [
+    "SendTimeout",
+    "close_socket",
+    "drain_socket",
+    "listen_on",
+    "peer_has_left",
+    "receive",
+    "reset_socket",
+    "send_all",
+]
 
 
 class SendTimeout(OSError):
@@ -116,6 +125,13 @@ def peer_has_left(sock: socket.socket) -> bool:
         return False
     except OSError:
         return True
+
+
+def drain_socket(sock: socket.socket) -> None:
+    """Take in and forget what has arrived."""
+    with contextlib.suppress(OSError):  # nothing more, or the connection is broken
+        while sock.recv(65536):
+            pass
 
 
 def close_socket(sock: socket.socket) -> None:
