@@ -303,6 +303,7 @@ def test_json_keys_are_those_the_page_tells(
         "set": [camera, "quality=12"],
         "snap": [camera],
         "stream": [camera, "--frames", "1"],
+        "watch": [camera, "--seconds", "0.5"],
         "simulate": ["--port", "0", "--seconds", "0"],
         "demo": ["--cameras", "1", "--seconds", "0.5", "--no-window"],
     }[command]
