@@ -25,7 +25,9 @@ LOOPBACK = Link("lo", ipaddress.IPv4Address("127.0.0.1"), ipaddress.IPv4Network(
 
 
 @contextlib.asynccontextmanager
-async def announcing(*services: tuple[str, str, str, int]) -> AsyncIterator[None]:
+async def announcing(
+    *services: tuple[str, str, str, int], texts: dict[str, str] | None = None
+) -> AsyncIterator[None]:
     """Announce (name, type, address, port) on loopback."""
     daemon = AsyncZeroconf(interfaces=["127.0.0.1"], ip_version=IPVersion.V4Only)
     try:
@@ -35,6 +37,7 @@ async def announcing(*services: tuple[str, str, str, int]) -> AsyncIterator[None
                 f"{name}.{kind}.local.",
                 port=port,
                 addresses=[socket.inet_aton(address)],
+                properties=texts or {},
                 server=f"{name}.local.",
             )
             await daemon.async_register_service(info, cooperating_responders=True)
@@ -73,6 +76,60 @@ def test_services_are_heard_with_the_port_to_ask() -> None:
             assert set(await heard_of(*expected)) == expected
 
     asyncio.run(check())
+
+
+def test_macs_are_heard() -> None:
+    async def check() -> None:
+        text = {"mac": "a0b1c2d3e4f5", "version": "2024.6.1"}
+        async with announcing(("home", "_esphomelib._tcp", "127.0.0.4", 6053), texts=text):
+            expected = mdns.Announced("127.0.0.4", 80, "A0:B1:C2:D3:E4:F5")
+            assert await heard_of(expected) == [expected]
+
+    asyncio.run(check())
+
+
+def test_a_mac_that_turns_up_later_is_told_once_more() -> None:
+    async def check() -> None:
+        plain = mdns.Announced("127.0.0.4", 80)
+        named = mdns.Announced("127.0.0.4", 80, "A0:B1:C2:D3:E4:F5")
+        async with announcing(("a-cam", "_http._tcp", "127.0.0.4", 80)):
+            heard: list[mdns.Announced] = []
+            over = asyncio.Event()
+            task = asyncio.create_task(mdns.listen(["127.0.0.1"], [LOOPBACK], heard.append, over))
+            await until(lambda: heard == [plain])
+            async with announcing(
+                ("b-cam", "_http._tcp", "127.0.0.4", 80),
+                ("cam-a0b1c2d3e4f5", "_arduino._tcp", "127.0.0.4", 3232),
+            ):
+                await until(lambda: len(heard) > 1)
+            over.set()
+            await task
+            assert heard == [plain, named]
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize(
+    ("name", "server", "texts", "mac"),
+    [
+        ("Matchboxscope", "Matchboxscope.local.", {}, None),
+        ("Matchboxscope-A4CF12056EF0", "x.local.", {}, "A4:CF:12:05:6E:F0"),
+        ("cam", "esp32-a4cf12056ef0.local.", {}, "A4:CF:12:05:6E:F0"),
+        ("a4-cf-12-05-6e-f0", "x.local.", {}, "A4:CF:12:05:6E:F0"),
+        ("esp32-056EF0", "esp32-056EF0.local.", {}, None),  # half of one is none
+        ("printer 1234567890123456", "x.local.", {}, None),
+        ("cam-ffffffffffff", "x.local.", {}, None),
+        ("cam", "x.local.", {b"mac": b"a4cf12056ef0"}, "A4:CF:12:05:6E:F0"),
+        ("cam", "x.local.", {b"MAC": b"A4:CF:12:05:6E:F0"}, "A4:CF:12:05:6E:F0"),
+        ("cam", "x.local.", {b"mac": None, b"path": b"/"}, None),
+        ("cam", "x.local.", {b"mac": b"\xff" * 300}, None),
+        ("cam", "", {b"board": b"esp32cam"}, None),
+    ],
+)
+def test_macs_in_announcements(
+    name: str, server: str, texts: dict[bytes, bytes | None], mac: str | None
+) -> None:
+    assert mdns.announced_mac(name, server, texts) == mac
 
 
 def test_an_announced_camera_is_found_where_the_scan_does_not_look() -> None:

@@ -64,6 +64,7 @@ def test_only_so_many_are_kept() -> None:
         '{"hosts": [5, null, {}, {"host": 7, "port": 80, "seen": 1}]}',
         '{"hosts": [{"host": "evil.example", "port": 80, "seen": 1}]}',
         '{"hosts": [{"host": "10.0.0.1", "port": 0, "seen": 1}]}',
+        '{"hosts": [{"host": "fe80::1%eth0", "port": 80, "seen": 1}]}',
         '{"hosts": [{"host": "127.0.0.1", "port": 80, "seen": 1}]}',
         '{"hosts": [{"host": "224.0.0.1", "port": 80, "seen": "x"}]}',
         "[" * 100_000,

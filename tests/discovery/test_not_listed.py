@@ -6,10 +6,14 @@ import asyncio
 import contextlib
 import socket
 import struct
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
 from fake_hosts import camera, found_at, hosting
+
+from espressoscope.discovery.places import find_places
+from espressoscope.discovery.search import search
 
 if TYPE_CHECKING:
     from fake_hosts import Serve, Visit
@@ -85,6 +89,27 @@ NOT_CAMERAS: dict[str, Serve] = {
     "endless headers": Endless(b"HTTP/1.1 200 OK\r\n", b"X-Header: value\r\n" * 256),
     "endless body": Endless(b"HTTP/1.1 200 OK\r\n\r\n", b" " * 4096),
     "two gigabytes": Endless(b"HTTP/1.1 200 OK\r\nContent-Length: 2147483648\r\n\r\n", bytes(4096)),
+    "one gigabyte, no length": Endless(
+        b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n{", b'"a":1,' * 999
+    ),
+    "one gigabyte in chunks": Endless(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1000\r\n" + b"{" * 4096 + b"\r\n"
+    ),
+    "endless chunk length": Endless(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0" * 4096),
+    "go on": Endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 99),
+    "printer": answering(
+        b"<!DOCTYPE html><title>HP LaserJet</title>", headers="Server: HP HTTP Server; HP LaserJet\r\n"
+    ),
+    "shelly": answering(
+        b'{"wifi_sta":{"connected":true,"ip":"10.0.0.7","rssi":-60},"mac":"A4CF12056EF0","relays":[{"ison":false}],'
+        b'"uptime":7,"ram_free":38000,"fs_size":233681,"update":{"status":"idle"}}',
+        headers="Content-Type: application/json\r\nServer: Mongoose/6.18\r\n",
+    ),
+    "nginx": answering(b"Active connections: 1 \nserver accepts handled requests\n 16 16 31 \n"),
+    "octoprint": answering(
+        b'{"state":{"text":"Operational","flags":{"operational":true}},"temperature":{},"quality":"high"}',
+        headers="Content-Type: application/json\r\n",
+    ),
     "deep json": answering(b"[" * 60_000),
     "empty": answering(b""),
 }
@@ -107,6 +132,39 @@ def test_a_host_that_is_no_camera(kind: str, caplog: pytest.LogCaptureFixture) -
 
     asyncio.run(check())
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("kind", [kind for kind, serve in NOT_CAMERAS.items() if isinstance(serve, Endless)])
+def test_what_never_ends_costs_bounded_memory(kind: str) -> None:
+    async def check() -> None:
+        async with hosting(NOT_CAMERAS[kind]) as host:
+            await found_at([host.port], timeout_s=0.3)  # what is imported and kept for good
+            tracemalloc.start()
+            try:
+                await found_at([host.port], timeout_s=0.3)
+                assert tracemalloc.get_traced_memory()[1] < 4 * 1024 * 1024
+            finally:
+                tracemalloc.stop()
+
+    asyncio.run(check())
+
+
+def test_a_crowd_that_never_ends_is_not_waited_for() -> None:
+    """A camera is found at once among hosts that keep every connection busy."""
+
+    async def check() -> None:
+        flood = Endless(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n")
+        async with (
+            asyncio.timeout(60),
+            hosting(silent, "0.0.0.0") as crowd,
+            hosting(flood) as loud,
+            hosting(camera("the one")) as real,
+        ):
+            places = find_places("127.0.0.1, 127.9.0.0/24", [crowd.port, loud.port, real.port])
+            async with contextlib.aclosing(search(places, timeout_s=30)) as found:
+                assert (await anext(found)).name == "the one"
+
+    asyncio.run(check())
 
 
 def test_all_of_them_beside_a_camera() -> None:

@@ -71,7 +71,7 @@ class Knocks:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def begin(self, target: Target) -> None:
-        """Begin to connect; never raises."""
+        """Begin to connect to a target whose host is a numerical address; never raises."""
         try:
             sock = socket.socket(socket.AF_INET6 if ":" in target.host else socket.AF_INET)
         except OSError as error:

@@ -97,8 +97,8 @@ def _rememberable(host: str) -> bool:
         address = ipaddress.ip_address(host)
     except ValueError:
         return False
-    # Simulated cameras come and go, and loopback is looked at anyway.
-    return not (address.is_loopback or address.is_multicast or address.is_unspecified)
+    # Simulated cameras come and go, and loopback is looked at anyway. A zone (%eth0) is local.
+    return "%" not in host and not (address.is_loopback or address.is_multicast or address.is_unspecified)
 
 
 def remember(cameras: Iterable[CameraInfo]) -> None:

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from espressoscope.discovery.networks import Link
 
-__all__ = ["Neighbours", "parse_table", "write_mac"]
+__all__ = ["Neighbours", "output_of", "parse_table", "write_mac"]
 
 _LINUX_TABLE: Final = Path("/proc/net/arp")
 _COMPLETE: Final = 0x2  # ATF_COM in linux/if_arp.h: without it the address is being asked for, or was in vain
@@ -82,7 +82,7 @@ class Neighbours:
 
 async def _read() -> bytes:
     try:
-        return _read_kernel() if sys.platform == "linux" else await _ask_arp()
+        return _read_kernel() if sys.platform == "linux" else await output_of(_arp())
     except (OSError, NotImplementedError, TimeoutError) as error:
         _log.debug("no table of neighbours (%s)", error)
         return b""
@@ -93,11 +93,23 @@ def _read_kernel() -> bytes:
         return file.read(_MOST_BYTES)
 
 
-async def _ask_arp() -> bytes:
+def _arp() -> list[str]:
     if sys.platform == "win32":
-        command = [os.path.join(os.environ.get("SYSTEMROOT", r"C:\Windows"), "System32", "ARP.EXE"), "-a"]
+        return [os.path.join(os.environ.get("SYSTEMROOT", r"C:\Windows"), "System32", "ARP.EXE"), "-a"]
     else:
-        command = ["/usr/sbin/arp", "-an"]
+        return ["/usr/sbin/arp", "-an"]
+
+
+async def output_of(command: Sequence[str], timeout_s: float = ARP_TIMEOUT_S) -> bytes:
+    """Run a program and give what it prints, a megabyte at most; it has ended when this returns.
+
+    Raises
+    ------
+    OSError, NotImplementedError
+        It cannot be started.
+    TimeoutError
+        It takes too long.
+    """
     program = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.DEVNULL,
@@ -106,7 +118,7 @@ async def _ask_arp() -> bytes:
         creationflags=_NO_WINDOW,
     )
     try:
-        async with asyncio.timeout(ARP_TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             assert program.stdout is not None
             text = bytearray()
             while len(text) < _MOST_BYTES and (more := await program.stdout.read(65536)):

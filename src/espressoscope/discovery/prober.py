@@ -119,6 +119,8 @@ class Prober:
     ) -> Outcome:
         host, port = address.host, address.port
         settled = False
+        if connected is not None:
+            self._census.seen(host)
         try:
             # Connection and request are one step: what accepts a connection gets a whole request at once, and
             # every wait ends with the connection closed (half a request blocks a camera for 5 s).
