@@ -26,6 +26,8 @@ if TYPE_CHECKING:
         SettingError,
         UnsupportedError,
     )
+    from espressoscope.lab.entries import Member
+    from espressoscope.lab.fleet_file import FleetFile
     from espressoscope.model import CameraInfo, Frame, FrameSet, LinkState, SetResult, Setting, StreamStats
 
 __version__ = "0.1.0"
@@ -41,10 +43,12 @@ _HOME = {
     "DiscoveryError": "errors",
     "ExposureLock": "api.exposure",
     "Fleet": "api.fleet",
+    "FleetFile": "lab.fleet_file",
     "FleetFileError": "errors",
     "Frame": "model",
     "FrameSet": "model",
     "LinkState": "model",
+    "Member": "lab.entries",
     "RecordingError": "errors",
     "RemoteProtocolError": "errors",
     "SearchProgress": "api.discover",
@@ -67,10 +71,12 @@ __all__ = [
     "DiscoveryError",
     "ExposureLock",
     "Fleet",
+    "FleetFile",
     "FleetFileError",
     "Frame",
     "FrameSet",
     "LinkState",
+    "Member",
     "RecordingError",
     "RemoteProtocolError",
     "SearchProgress",

@@ -75,7 +75,7 @@ def test_a_string_is_one_camera(simulated: list[SimulatedCamera]) -> None:
 
 def test_what_is_no_address_is_refused_at_once() -> None:
     with pytest.raises(es.ConnectError, match="not the address of a camera"):
-        es.Fleet(["192.168.4.1", "not an address"])
+        es.Fleet(["192.168.4.1", "not/an/address"])
     with pytest.raises(TypeError, match="not int"):
         es.Fleet([5])  # type: ignore[list-item]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from espressoscope.api.handle import CameraHandle
+from espressoscope.api.blink import blink_lamp
 from espressoscope.api.stream import FrameStream, check_waiting, no_frame_error
+from espressoscope.api.upkeep import CameraUpkeep
 from espressoscope.api.view import PictureView
 from espressoscope.engine.link import STALL_S
 from espressoscope.engine.slot import Subscription
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Camera"]
 
 
-class Camera(CameraHandle):
+class Camera(CameraUpkeep):
     """An ESP32 camera on the network.
 
     Nothing happens on the network before `open`, which ``with`` and every first use call. All methods may be
@@ -41,14 +42,16 @@ class Camera(CameraHandle):
 
     Parameters
     ----------
-    camera : str or CameraInfo
-        ``"192.168.4.1"``, ``"host:port"``, a URL (``http://user:pass@host``; the password is never shown), or
-        what `discover` gave. A URL that answers with an MJPEG stream is a camera without settings.
+    camera : str, CameraInfo or Member
+        ``"192.168.4.1"``, ``"host:port"``, a URL (``http://user:pass@host``; the password is never shown), a
+        name of the fleet file (``"A1"``), what `discover` gave, or a member of a `FleetFile`. A URL that
+        answers with an MJPEG stream is a camera without settings. A name is looked up by `open`, and wins
+        over a host of the same name. A camera whose MAC is known is found wherever it is by now.
 
     Raises
     ------
     ConnectError, UnsupportedError
-        This is no address at all.
+        This is no address, and cannot be a name.
 
     Examples
     --------
@@ -187,6 +190,28 @@ class Camera(CameraHandle):
         """
         runtime, session = self._opened()
         self._run(runtime, session.controls.set_wifi(ssid, password))
+
+    def blink(self, times: int = 5, pause: float = 0.4) -> None:
+        """Make its lamp blink, to see which camera it is; then the lamp is as it was.
+
+        Parameters
+        ----------
+        times : int
+            How often.
+        pause : float
+            Seconds between on and off.
+
+        Raises
+        ------
+        UnsupportedError
+            It has no lamp, or none that obeys.
+        ValueError
+            `times` or `pause` is not positive.
+        ConnectError, CameraTimeout, RemoteProtocolError
+        """
+        if times < 1 or pause <= 0:
+            raise ValueError("times and pause must be positive")
+        blink_lamp(self, times, pause)
 
     def _command(self, var: str) -> None:
         runtime, session = self._opened()

@@ -14,6 +14,7 @@ from espressoscope.api.exposure import ExposureLock, copy_exposure, exposure_of
 from espressoscope.api.frame_sets import FrameSetStream
 from espressoscope.api.membership import FleetHandle, keep_streaming
 from espressoscope.api.stream import check_waiting
+from espressoscope.api.upkeep import settings_of
 from espressoscope.api.view import PictureView
 from espressoscope.engine.link import STALL_S
 from espressoscope.engine.sets import FrameSets
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from espressoscope.api.fleet_picture import FleetPicture
+    from espressoscope.api.upkeep import Profile
     from espressoscope.engine.session import CameraSession, StreamSource
     from espressoscope.model import Frame, Order, Scale, SetResult, SettingValue, StreamStats
 
@@ -40,21 +42,23 @@ class Fleet(FleetHandle):
     camera is in the fleet all the same, `messages` says what is wrong with it, and once `start` has been
     called it is tried again and again, and joins in when it is there.
 
-    Names are those the cameras have. Where several have the same they get ``-`` and the last six digits of
-    their MAC behind it, or their address; a camera that has not been reached yet is named by its address. A
-    name stays until the fleet is closed. Two addresses of one board count as one camera.
+    Names are those of the fleet file, else those the cameras have. Where several have the same they get ``-``
+    and the last six digits of their MAC behind it, or their address; a camera that has not been reached yet
+    is named by its address. A name stays until the fleet is closed. Two addresses of one board count as one
+    camera.
 
     Methods may be called from any thread.
 
     Parameters
     ----------
-    cameras : iterable of str or CameraInfo
+    cameras : iterable of str, CameraInfo or Member
         Anything `Camera` takes; what `discover` gives too, which is then waited for when the fleet is opened.
+        `Fleet.load` makes a fleet of a fleet file.
 
     Raises
     ------
     ConnectError, UnsupportedError
-        One of the addresses is none at all.
+        One of the addresses is none at all, and cannot be a name.
 
     Examples
     --------
@@ -270,6 +274,47 @@ class Fleet(FleetHandle):
         if refused and len(errors) == len(report):
             raise refused[0]
         return report
+
+    def apply_profile(
+        self, profile: Profile = None, *, keep: bool = False
+    ) -> dict[str, dict[str, SetResult] | CameraError]:
+        """Give all cameras the settings of a profile, side by side, and report what each has afterwards.
+
+        Parameters
+        ----------
+        profile, keep
+            As for `Camera.apply_profile`; without a profile each camera gets its own.
+
+        Returns
+        -------
+        dict of str to (dict of str to SetResult, or CameraError)
+            By name: what became of each setting, or why none could be set.
+
+        Raises
+        ------
+        KeyError
+            There is no profile of this name.
+        FleetFileError
+        """
+        settings = settings_of(profile)
+        return self._each(lambda session: session.upkeep.apply(settings, keep=keep))
+
+    def compare_profile(self, profile: Profile = None) -> dict[str, dict[str, SetResult] | CameraError]:
+        """Compare the settings of all cameras with a profile; nothing is set.
+
+        Parameters
+        ----------
+        profile
+            As for `Camera.compare_profile`; without one each camera is compared with its own.
+
+        Raises
+        ------
+        KeyError
+            There is no profile of this name.
+        FleetFileError
+        """
+        settings = settings_of(profile)
+        return self._each(lambda session: session.upkeep.compare(settings))
 
     def snap(self, framesize: str | None = None) -> dict[str, Frame | CameraError]:
         """Take one fresh picture with each camera, all at once.

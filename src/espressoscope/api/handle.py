@@ -13,18 +13,18 @@ import warnings
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from espressoscope.api.locator import shared_locator
+from espressoscope.api.roll import Roll, card_of
 from espressoscope.api.runtime import Runtime, acquire_runtime
-from espressoscope.device.address import parse_address
 from espressoscope.engine.session import CameraSession
-from espressoscope.errors import CameraError
-from espressoscope.model import CameraInfo
+from espressoscope.errors import CameraError, ConnectError, ConnectReason
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
     from types import TracebackType
 
     from espressoscope.api.follower import Follower
-    from espressoscope.device.address import Address
+    from espressoscope.lab.entries import Member
+    from espressoscope.model import CameraInfo
 
 __all__ = ["CameraHandle"]
 
@@ -37,18 +37,12 @@ class CameraHandle:
 
     Parameters
     ----------
-    camera : str or CameraInfo
+    camera : str, CameraInfo or Member
         As for `Camera`.
     """
 
-    def __init__(self, camera: str | CameraInfo) -> None:
-        if not isinstance(camera, str | CameraInfo):
-            raise TypeError(
-                f"a camera is an address or a CameraInfo, not {type(camera).__name__}; "
-                "write it like '192.168.4.1'"
-            )
-        self._given = camera if isinstance(camera, CameraInfo) else None
-        self._address: Address = parse_address(camera.url if isinstance(camera, CameraInfo) else camera)
+    def __init__(self, camera: str | CameraInfo | Member) -> None:
+        self._card = card_of(camera)
         self._lock = threading.RLock()
         self._runtime: Runtime | None = None
         self._session: CameraSession | None = None
@@ -59,7 +53,7 @@ class CameraHandle:
     def __repr__(self) -> str:
         session = self._session
         if session is None:
-            return f"<Camera {self._address}: closed>"
+            return f"<Camera {self._card}: closed>"
         return f"<Camera {session.camera}: {session.link.state.value}>"
 
     def open(self) -> Self:
@@ -68,7 +62,9 @@ class CameraHandle:
         Raises
         ------
         ConnectError
-            No camera there; `reason` says why.
+            No camera there, or none of this name; `reason` says why.
+        FleetFileError
+            It was given by name, and the fleet file is broken.
         CameraTimeout
             No answer in time.
         RemoteProtocolError
@@ -80,22 +76,42 @@ class CameraHandle:
             try:
                 if not session.reached:
                     self._run(runtime, session.reach())
-            except BaseException:
+            except BaseException as error:
+                self._explain(error, session)
                 if fresh:
                     self._detach()
                     self._last_session = None
                 raise
         return self
 
-    def _attach(self) -> tuple[Runtime, CameraSession]:
-        """Make it usable without reaching it."""
+    def _explain(self, error: BaseException | None, session: CameraSession) -> None:
+        """Say of a name that is no host's which names there are."""
+        if not isinstance(error, ConnectError) or error.reason is not ConnectReason.UNRESOLVED:
+            return
+        if self._card.name and not session.name and "." not in self._card.name:
+            with contextlib.suppress(CameraError):
+                error.hint = f"No camera of the fleet file has this name. {Roll().hint(self._card.name)}"
+
+    def _attach(self, roll: Roll | None = None) -> tuple[Runtime, CameraSession]:
+        """Make it usable without reaching it; a name is looked up now.
+
+        Raises
+        ------
+        ConnectError
+            There is no camera of this name.
+        FleetFileError
+            The fleet file is broken.
+        """
         with self._lock:
             if self._session is None or self._runtime is None:
+                card = (roll or Roll()).look_up(self._card)
+                assert card.address is not None
                 runtime = acquire_runtime()
                 self._runtime = runtime
-                self._session = self._last_session = CameraSession(
-                    self._address, self._given, shared_locator()
-                )
+                session = CameraSession(card.address, card.info, shared_locator(), card.name)
+                session.upkeep.own = card.profile
+                session.upkeep.wanted = dict(card.profile) if card.keep else {}
+                self._session = self._last_session = session
             return self._runtime, self._session
 
     def close(self) -> None:
@@ -154,13 +170,13 @@ class CameraHandle:
         try:
             return runtime.call(coroutine, pending=self._pending)
         except concurrent.futures.CancelledError:
-            raise CameraError("it was closed while this call waited", camera=str(self._address)) from None
+            raise CameraError("it was closed while this call waited", camera=str(self._card)) from None
 
     def _opened(self) -> tuple[Runtime, CameraSession]:
         with self._lock:
             if self._session is None and self._last_session is not None:
                 raise CameraError(
-                    "it has been closed", camera=str(self._address), hint="Call open() to use it again"
+                    "it has been closed", camera=str(self._card), hint="Call open() to use it again"
                 )
             self.open()
             assert self._runtime is not None

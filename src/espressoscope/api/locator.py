@@ -1,8 +1,9 @@
 """Finds cameras that have moved, for all links of this process together.
 
 A board that was given another address is still in its network, so that is where it is looked for: the 254
-addresses around its last one, at its own port. ``ESPRESSOSCOPE_NETWORKS`` narrows this to the networks it
-names. Cameras of one network that are missing at the same time share one search.
+addresses around its last one, at its own port; one whose address nobody knows is looked for where `discover`
+looks. ``ESPRESSOSCOPE_NETWORKS`` narrows this to the networks it names. Cameras of one network that are
+missing at the same time share one search.
 """
 
 from __future__ import annotations
@@ -98,10 +99,10 @@ class _SharedSearch:
 
 def _places_near(info: CameraInfo) -> Places | None:
     """Give where a camera may be by now; None when that cannot be told."""
-    address = parse_address(info.url)
     try:
-        if os.environ.get("ESPRESSOSCOPE_NETWORKS", "").strip():
+        if not info.url or os.environ.get("ESPRESSOSCOPE_NETWORKS", "").strip():
             return find_places()
+        address = parse_address(info.url)
         host = ipaddress.ip_address(address.host)
         if host.version != 4:
             return None  # a /64 cannot be searched

@@ -16,11 +16,15 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from espressoscope.api.camera import Camera
 from espressoscope.api.names import unique_names
+from espressoscope.api.roll import Roll
 from espressoscope.api.runtime import Runtime, acquire_runtime
 from espressoscope.errors import CameraError
+from espressoscope.lab.entries import Member
+from espressoscope.lab.fleet_file import FleetFile
 from espressoscope.model import CameraInfo
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
     from types import TracebackType
 
@@ -42,14 +46,14 @@ class FleetHandle(Mapping[str, Camera]):
 
     Parameters
     ----------
-    cameras : iterable of str or CameraInfo
+    cameras : iterable of str, CameraInfo or Member
         As for `Fleet`.
     """
 
     __hash__ = object.__hash__
 
-    def __init__(self, cameras: Iterable[str | CameraInfo] | str | CameraInfo) -> None:
-        given = [cameras] if isinstance(cameras, str | CameraInfo) else cameras
+    def __init__(self, cameras: Iterable[str | CameraInfo | Member] | str | CameraInfo | Member) -> None:
+        given = [cameras] if isinstance(cameras, str | CameraInfo | Member) else cameras
         # A search under way, or any other generator, is waited for in open().
         self._awaited = given if hasattr(given, "__next__") else ()
         self._cameras = [] if hasattr(given, "__next__") else [Camera(camera) for camera in given]
@@ -59,6 +63,22 @@ class FleetHandle(Mapping[str, Camera]):
         self._pending: set[concurrent.futures.Future[Any]] = set()
         self._started: StreamSource | None = None
         self._followers: set[Follower] = set()
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str] | None = None) -> Self:
+        """Make a fleet of all cameras of a fleet file, under their names there.
+
+        Parameters
+        ----------
+        path : str or path, optional
+            As for `FleetFile.load`; read now.
+
+        Raises
+        ------
+        FleetFileError
+            The file is broken, or not there.
+        """
+        return cls(FleetFile.load(path, must_exist=True).members.values())
 
     def __repr__(self) -> str:
         return f"<Fleet of {len(self._members)}: {', '.join(self._members)}>"
@@ -89,12 +109,12 @@ class FleetHandle(Mapping[str, Camera]):
         except KeyError:
             raise KeyError(f"{name!r} is none of this fleet's cameras: {', '.join(self._members)}") from None
 
-    def add(self, camera: str | CameraInfo, name: str | None = None) -> str:
+    def add(self, camera: str | CameraInfo | Member, name: str | None = None) -> str:
         """Take one more camera in; it need not answer yet.
 
         Parameters
         ----------
-        camera : str or CameraInfo
+        camera : str, CameraInfo or Member
             Anything `Camera` takes.
         name : str, optional
             Its name here; else its own, made unique.
@@ -150,8 +170,11 @@ class FleetHandle(Mapping[str, Camera]):
 
     def _join(self, runtime: Runtime, newcomers: Sequence[Camera], name: str | None) -> list[str]:
         """Reach cameras and give them their places; tell the name of each, of a twin that of its board."""
-        sessions = [camera._attach()[1] for camera in newcomers]
+        roll = Roll()  # the fleet file is read once for all of them
+        sessions = [camera._attach(roll)[1] for camera in newcomers]
         self._call(runtime, _reach(sessions))
+        for camera, session in zip(newcomers, sessions, strict=True):
+            camera._explain(session.link.last_error, session)
         labels = [name] if name is not None else unique_names(sessions, self._members)
         joined = []
         for camera, session, label in zip(newcomers, sessions, labels, strict=True):
@@ -321,10 +344,8 @@ def _same_board(member: Camera, newcomer: CameraSession) -> bool:
     Simulated cameras of several processes may share a MAC; boards do not sit behind one address.
     """
     known = member._known()
-    if known.address == newcomer.address:
-        return True
-    return (
-        newcomer.info.mac is not None
-        and newcomer.info.mac == known.info.mac
-        and newcomer.address.host != known.address.host
-    )
+    if newcomer.info.mac is not None and known.info.mac is not None:
+        # Of two that are away each may be known to have been last where the other one was.
+        same = newcomer.info.mac == known.info.mac
+        return same and (newcomer.address.host != known.address.host or newcomer.address == known.address)
+    return known.address == newcomer.address

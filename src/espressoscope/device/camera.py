@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from espressoscope.model import Setting, SettingValue
     from espressoscope.tables.settings import SettingSpec
 
-__all__ = ["CameraDevice"]
+__all__ = ["CameraDevice", "same_value"]
 
 _REBOOT_POLL_S = 0.5
 _REBOOT_REQUEST_TIMEOUT_S = 1.5
@@ -228,7 +228,7 @@ class CameraDevice:
         self, asked: SettingValue, spec: SettingSpec, wanted: SettingValue, problem: str | None
     ) -> SetResult:
         actual = self.table.value_of(spec)
-        if problem is None and actual is not None and not _same(spec, actual, wanted):
+        if problem is None and actual is not None and not same_value(spec, actual, wanted):
             problem = f"asked for {wanted}, the camera has {actual}"
         return SetResult(asked=asked, actual=actual, ok=problem is None, message=problem or "")
 
@@ -384,7 +384,8 @@ class CameraDevice:
         return True
 
 
-def _same(spec: SettingSpec, actual: SettingValue, wanted: SettingValue) -> bool:
+def same_value(spec: SettingSpec, actual: SettingValue, wanted: SettingValue) -> bool:
+    """Tell whether a camera that reports `actual` has what it was asked for."""
     if spec.name == "gainceiling" and isinstance(wanted, int):
         # The driver reports it in a uint8_t (camera_status_t in sensor.h), the large sensors take more.
         return actual == wanted % 256

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -19,33 +20,34 @@ from espressoscope.device.camera import CameraDevice
 from espressoscope.device.identify import identify_or_raise
 from espressoscope.device.snapshots import SnapshotPoller
 from espressoscope.device.stream import open_stream
-from espressoscope.engine.approach import RECONNECT_TIMEOUT_S, OpenedStream, find_out, open_verified
+from espressoscope.engine.approach import RECONNECT_TIMEOUT_S, OpenedStream, open_verified
+from espressoscope.engine.controls import SessionControls
 from espressoscope.engine.link import Link
 from espressoscope.engine.pace import Pace
+from espressoscope.engine.seek import find_known
 from espressoscope.engine.stills import Stills
+from espressoscope.engine.upkeep import Upkeep
 from espressoscope.engine.whereabouts import Whereabouts, other_camera
 from espressoscope.engine.witness import SizeWitness
 from espressoscope.errors import CameraError, UnsupportedError
 from espressoscope.model import CameraInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from espressoscope.device.address import Address
     from espressoscope.device.identify import Identity
     from espressoscope.device.stream import Source, StreamSink
     from espressoscope.engine.locator import Locator
     from espressoscope.engine.slot import Consumer
-    from espressoscope.model import SetResult, Setting, SettingValue
 
 __all__ = ["CameraSession", "StreamSource"]
 
 StreamSource = Literal["auto", "mjpeg", "snapshots"]
 
 _RESTORE_S = 0.4
+_SEEK_PAUSE_S = 30.0
 
 
-class CameraSession:
+class CameraSession(SessionControls):
     """A camera, before and after it has been reached.
 
     Making one does nothing on the network. `reach` recognises the camera, and so does the link, again and
@@ -58,7 +60,9 @@ class CameraSession:
     given : CameraInfo, optional
         What is known already. If it has a MAC, a camera with another one is not taken for this one.
     locator : Locator, optional
-        Asked for the camera when it is gone from its address for long.
+        Asked for the camera when it is not at its address.
+    name : str
+        Its name in the fleet file, in place of what it calls itself.
 
     Attributes
     ----------
@@ -75,9 +79,14 @@ class CameraSession:
     """
 
     def __init__(
-        self, address: Address, given: CameraInfo | None = None, locator: Locator | None = None
+        self,
+        address: Address,
+        given: CameraInfo | None = None,
+        locator: Locator | None = None,
+        name: str = "",
     ) -> None:
         self.address = address
+        self.name = name
         self.info = given or CameraInfo(address.netloc, address.url, None, None, "unknown", "given")
         self.device: CameraDevice | None = None
         self.reached = False
@@ -88,6 +97,7 @@ class CameraSession:
         self.sizes = SizeWitness(self.link)
         self.pace = Pace()
         self.stills = Stills(self)
+        self.upkeep = Upkeep(self)
         self.users = 0
         self._label = ""
         self._stream: Address | None = None
@@ -96,12 +106,9 @@ class CameraSession:
         self._mode: Literal["mjpeg", "snapshots"] = "mjpeg"
         self._ready_source: OpenedStream | None = None
         self._reaching = asyncio.Lock()
+        self._locator = locator
+        self._seek_again = 0.0
         self._whereabouts = Whereabouts(locator, self._move_to, self.link)
-
-    @property
-    def camera(self) -> str:
-        """Its address as errors name it; a password is never part of it."""
-        return str(replace(self.address, path=""))
 
     @property
     def mode(self) -> Literal["mjpeg", "snapshots"]:
@@ -110,8 +117,16 @@ class CameraSession:
 
     # ---- recognising it -------------------------------------------------------------------------
 
-    async def reach(self) -> None:
+    async def reach(self, *, seek: bool = True) -> None:
         """Recognise the camera; does nothing when it has been reached.
+
+        One whose MAC is known, and who is not at its address, is looked for elsewhere for a few seconds.
+
+        Parameters
+        ----------
+        seek : bool
+            False: only where it was; so it is for half a minute after a search, too.
+
 
         A URL with a path is tried as a bare MJPEG stream first; one without, and a plain host, as a camera's
         control base first. A stream that was opened to find out is kept: some servers serve one client only,
@@ -125,7 +140,11 @@ class CameraSession:
             self.check_open()
             if self.reached:
                 return
-            found = await find_out(self.address, self.info.found_by)
+            now = time.monotonic()
+            seek = seek and now > self._seek_again
+            if seek:
+                self._seek_again = now + _SEEK_PAUSE_S
+            found = await find_known(self.address, self.info, self._locator if seek else None)
             if isinstance(found, OpenedStream):
                 self._become_bare(found)
             else:
@@ -137,7 +156,8 @@ class CameraSession:
             raise difference
         self.address = base
         self.device = CameraDevice(base, identity)
-        self.info = replace(identity.info, mac=identity.info.mac or self.info.mac)
+        name = self.name or identity.info.name
+        self.info = replace(identity.info, name=name, mac=identity.info.mac or self.info.mac)
         self._stream = identity.stream
         self._recognised(newcomer_steals=identity.family.newcomer_steals)
 
@@ -166,6 +186,11 @@ class CameraSession:
     def rename(self, label: str) -> None:
         """Give it a name of ours, written into frames from now on."""
         self._label = self.link.name = label
+
+    async def verify_if_doubtful(self) -> None:
+        """Make sure that this is still the same camera, if another one may have taken its place by now."""
+        if self.device is not None and self._whereabouts.doubtful:
+            await self._verify()
 
     async def _verify(self) -> None:
         """Make sure, after a break, that this is still the same camera, and read its settings anew.
@@ -305,7 +330,7 @@ class CameraSession:
     async def _open_source(self, sink: StreamSink) -> Source:
         try:
             if not self.reached:
-                await self.reach()
+                await self.reach(seek=False)
             self._mode = self._resolved()
             source = await self._connect(sink)
         except CameraError as error:
@@ -315,10 +340,10 @@ class CameraSession:
         return source
 
     async def _connect(self, sink: StreamSink) -> Source:
+        await self.upkeep.assure()
         if self._mode == "snapshots":
             device = self.controls
-            if self._whereabouts.doubtful:
-                await self._verify()
+            await self.verify_if_doubtful()
             interval_s = self.pace.slowed(self._interval_s)
             return SnapshotPoller(device.port, device.snapshot_path(), sink, interval_s)
         if self._ready_source is not None:
@@ -333,71 +358,3 @@ class CameraSession:
         connection, dropped = await open_verified(self._stream, sink, self._verify(), camera=self.camera)
         self.link.meter.dropped += dropped
         return connection
-
-    # ---- settings -------------------------------------------------------------------------------
-
-    @property
-    def controls(self) -> CameraDevice:
-        """The device behind the control port.
-
-        Raises
-        ------
-        UnsupportedError
-            This is a bare MJPEG stream.
-        """
-        if self.device is None:
-            raise UnsupportedError(
-                "this is a bare MJPEG stream: it can be watched, not controlled",
-                camera=self.camera,
-                hint="Give the camera's own address, without a path, to control it",
-            )
-        return self.device
-
-    def settings(self) -> dict[str, Setting]:
-        """Give its settings as last read; empty for a bare stream, and before it is reached."""
-        return {} if self.device is None else self.pace.with_limit(self.device)
-
-    async def status(self) -> dict[str, SettingValue | None]:
-        """Read `/status` anew."""
-        device = self.controls
-        before = device.framesize_index
-        try:
-            return await device.status(self.sizes.size())
-        finally:
-            self._note_rate()
-            if device.framesize_index != before:  # changed by somebody else: the next frames are old ones
-                self.sizes.note_change()
-
-    async def set(self, values: Mapping[str, SettingValue], *, strict: bool) -> dict[str, SetResult]:
-        """Set, read back, report; see `CameraDevice.set`, and `Pace` for ``fps_limit``."""
-        device = self.controls
-        plan = self.pace.plan(device, values)
-        size = self.sizes.size()
-        try:
-            if not plan.sent:
-                results: dict[str, SetResult] = {}
-            elif not device.changes_framesize(plan.sent):
-                results = await device.set(plan.sent, strict=strict)
-            else:
-                with self.sizes.changing():
-                    results = await device.set(plan.sent, strict=strict, frame_size=size)
-            if self.pace.take(plan):
-                await self._restart()
-        finally:
-            self._note_rate()
-        return plan.report(device, results)
-
-    async def _restart(self) -> None:
-        """Let the running stream begin anew, because it is to come from elsewhere."""
-        async with self.pausing:
-            if not self.link.stopped and self._source != "mjpeg":
-                await self.link.stop()
-                self.link.start()
-
-    async def reboot(self, *, wait: bool) -> None:
-        """Restart the camera, which may come back with another size; see `CameraDevice.reboot`."""
-        with self.sizes.changing():
-            await self.controls.reboot(wait=wait)
-
-    def _note_rate(self) -> None:
-        self.link.sensor_fps = None if self.device is None else self.pace.sensor_fps(self.device)

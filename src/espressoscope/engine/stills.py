@@ -58,6 +58,8 @@ class Stills:
             path = None if device is None else device.family.snapshot_path
             idle = session.link.stopped
             if device is not None and path is not None and (idle or session.mode == "snapshots"):
+                if idle:
+                    await session.upkeep.assure()
                 # With a poller the one-at-a-time control port keeps the captures in order.
                 frame = self._frame(await capture_fresh(device.port, path))
                 session.sizes.note_capture(frame.width, frame.height)

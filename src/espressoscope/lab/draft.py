@@ -152,6 +152,14 @@ class Draft:
             raise KeyError(f"{self.path} has no camera {clean_text(name)!r}; it has {there}")
         return member
 
+    def profile_name(self, name: str) -> str:
+        """Give a profile's name as it is written in the file."""
+        for each in self.entries.profiles:
+            if key_of(each) == key_of(name):
+                return each
+        there = ", ".join(self.entries.profiles) or "none"
+        raise KeyError(f"{self.path} has no profile {clean_text(name)!r}; it has {there}")
+
     def _new_name(self, name: str, old: str | None = None) -> str:
         name = check_name(name)
         other = self.find(name)
@@ -242,7 +250,7 @@ class Draft:
     def set_profile(self, name: str, profile: str | None, keep: bool | None) -> Member:
         """Say which profile a camera is to have."""
         member = self._member(name)
-        self._put(member.name, "profile", None if profile is None else self._profile(profile))
+        self._put(member.name, "profile", None if profile is None else self.profile_name(profile))
         if profile is None:
             keep = False
         if keep is not None:
@@ -268,19 +276,12 @@ class Draft:
 
     def forget_profile(self, name: str) -> None:
         """Take a profile out."""
-        profile = self._profile(name)
+        profile = self.profile_name(name)
         users = [member.name for member in self.entries.members.values() if member.profile == profile]
         if users:
             raise ValueError(f"{', '.join(users)} {'is' if len(users) == 1 else 'are'} to have {profile}")
         self._text.remove(("profiles", profile))
         self._reread()
-
-    def _profile(self, name: str) -> str:
-        for each in self.entries.profiles:
-            if key_of(each) == key_of(name):
-                return each
-        there = ", ".join(self.entries.profiles) or "none"
-        raise KeyError(f"{self.path} has no profile {clean_text(name)!r}; it has {there}")
 
 
 def unwritten(path: Path, reason: str, hint: str | None = None) -> FleetFileError:

@@ -105,6 +105,16 @@ class FleetFile:
         """Find a camera by its name, whatever its case; None when there is none of that name."""
         return self._draft.find(name)
 
+    def profile(self, name: str) -> Mapping[str, SettingValue]:
+        """Give the settings of a profile, whatever the case of its name.
+
+        Raises
+        ------
+        KeyError
+            There is none of that name.
+        """
+        return MappingProxyType(self._draft.entries.profiles[self._draft.profile_name(name)])
+
     def find_camera(self, info: CameraInfo) -> Member | None:
         """Find a camera that was met on the network: by its MAC, or else by its address."""
         return self._draft.find_camera(info)

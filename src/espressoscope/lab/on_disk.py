@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 import sys
 import time
@@ -185,7 +184,7 @@ def write_bytes(path: Path, data: bytes) -> None:
         old: os.stat_result | None = os.stat(path)
     except FileNotFoundError:
         old = None
-    temporary = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(6)}.tmp")
+    temporary = path.with_name(f".{path.stem[:40]}-{os.urandom(6).hex()}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     handle = os.open(temporary, flags, 0o600 if old else 0o666)
     try:

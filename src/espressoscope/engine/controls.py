@@ -1,0 +1,113 @@
+"""The settings of a camera in use: read, changed, and what a change means for its stream.
+
+The part of `CameraSession` that the control port serves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from espressoscope.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Mapping
+    from typing import Literal
+
+    from espressoscope.device.address import Address
+    from espressoscope.device.camera import CameraDevice
+    from espressoscope.engine.link import Link
+    from espressoscope.engine.pace import Pace
+    from espressoscope.engine.upkeep import Upkeep
+    from espressoscope.engine.witness import SizeWitness
+    from espressoscope.model import SetResult, Setting, SettingValue
+
+__all__ = ["SessionControls"]
+
+
+class SessionControls:
+    """What can be told to a camera in use; `CameraSession` makes the parts it needs."""
+
+    address: Address
+    device: CameraDevice | None
+    link: Link
+    sizes: SizeWitness
+    pace: Pace
+    upkeep: Upkeep
+    pausing: asyncio.Lock
+    _source: Literal["auto", "mjpeg", "snapshots"]
+
+    @property
+    def camera(self) -> str:
+        """Its address as errors name it; a password is never part of it."""
+        return str(replace(self.address, path=""))
+
+    @property
+    def controls(self) -> CameraDevice:
+        """The device behind the control port.
+
+        Raises
+        ------
+        UnsupportedError
+            This is a bare MJPEG stream.
+        """
+        if self.device is None:
+            raise UnsupportedError(
+                "this is a bare MJPEG stream: it can be watched, not controlled",
+                camera=self.camera,
+                hint="Give the camera's own address, without a path, to control it",
+            )
+        return self.device
+
+    def settings(self) -> dict[str, Setting]:
+        """Give its settings as last read; empty for a bare stream, and before it is reached."""
+        return {} if self.device is None else self.pace.with_limit(self.device)
+
+    async def status(self) -> dict[str, SettingValue | None]:
+        """Read `/status` anew."""
+        device = self.controls
+        before = device.framesize_index
+        try:
+            return await device.status(self.sizes.size())
+        finally:
+            self._note_rate()
+            if device.framesize_index != before:  # changed by somebody else: the next frames are old ones
+                self.sizes.note_change()
+
+    async def set(self, values: Mapping[str, SettingValue], *, strict: bool) -> dict[str, SetResult]:
+        """Set, read back, report; see `CameraDevice.set`, and `Pace` for ``fps_limit``."""
+        device = self.controls
+        plan = self.pace.plan(device, values)
+        size = self.sizes.size()
+        try:
+            if not plan.sent:
+                results: dict[str, SetResult] = {}
+            elif not device.changes_framesize(plan.sent):
+                results = await device.set(plan.sent, strict=strict)
+            else:
+                with self.sizes.changing():
+                    results = await device.set(plan.sent, strict=strict, frame_size=size)
+            self.upkeep.note(values)
+            if self.pace.take(plan):
+                await self._restart()
+        finally:
+            self._note_rate()
+        return plan.report(device, results)
+
+    async def _restart(self) -> None:
+        """Let the running stream begin anew, because it is to come from elsewhere."""
+        async with self.pausing:
+            if not self.link.stopped and self._source != "mjpeg":
+                await self.link.stop()
+                self.link.start()
+
+    async def reboot(self, *, wait: bool) -> None:
+        """Restart the camera, which may come back with another size; see `CameraDevice.reboot`."""
+        with self.sizes.changing():
+            await self.controls.reboot(wait=wait)
+        if wait:
+            await self.upkeep.assure()
+
+    def _note_rate(self) -> None:
+        self.link.sensor_fps = None if self.device is None else self.pace.sensor_fps(self.device)
