@@ -97,7 +97,7 @@ class Process:
         result = Result(-1 if code is None else code, self.out, self.err, peak_mb)
         assert "Traceback" not in result.err + result.out, result.err
         assert "Exception ignored" not in result.err, result.err
-        wait_until(lambda: not self.descendants(), 5.0, what="an end of everything it started")
+        wait_until(lambda: not self.descendants(), 15.0, what="an end of everything it started")
         return result
 
     def _wait(self, timeout_s: float) -> float:
