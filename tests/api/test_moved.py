@@ -5,13 +5,20 @@ from __future__ import annotations
 import logging
 import socket
 import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
 import espressoscope as es
+from cli_support import server
+from espressoscope.api import locator
 from espressoscope.engine import whereabouts
 from espressoscope.sim import SimulatedCamera, read_strip
 from support import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture(autouse=True)
@@ -119,3 +126,102 @@ def test_a_search_does_not_hold_up_close(ports: list[int]) -> None:
     began = time.monotonic()
     fleet.close()
     assert time.monotonic() - began < 1
+
+
+# ---- a camera that is elsewhere already when it is opened
+
+
+def test_a_camera_that_has_moved_is_found_when_it_is_opened(
+    ports: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    with camera_at(ports[0], 11) as simulated:
+        info = simulated.info
+    with camera_at(ports[1], 11) as moved, caplog.at_level(logging.WARNING, "espressoscope"):
+        began = time.monotonic()
+        with es.Camera(info) as cam:
+            assert time.monotonic() - began < 6
+            assert (cam.info.url, cam.info.stream_url) == (moved.url, moved.stream_url)
+            assert shown(cam.snap()) == 11
+    assert f"has moved from {info.url} to {moved.url}" in caplog.text
+
+
+def test_a_camera_whose_place_another_one_has_taken_is_found_when_it_is_opened(ports: list[int]) -> None:
+    with camera_at(ports[0], 12) as simulated:
+        info = simulated.info
+    with camera_at(ports[0], 13), camera_at(ports[1], 12) as moved, es.Camera(info) as cam:
+        assert cam.info.mac == moved.mac
+        assert shown(cam.snap()) == 12
+
+
+def test_a_camera_that_keeps_silent_is_looked_for_beside(ports: list[int]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        info = es.CameraInfo(
+            "x", f"http://127.0.0.1:{silent.getsockname()[1]}", None, None, "unknown", "given"
+        )
+        with camera_at(ports[1], 14) as moved:
+            began = time.monotonic()
+            with es.Camera(replace(info, mac=moved.mac)) as cam:
+                assert cam.info.url == moved.url
+            assert time.monotonic() - began < 4.5, "it waited for the silent host"
+
+
+def test_a_camera_of_which_only_the_mac_is_known_is_found(
+    ports: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with camera_at(ports[0], 15) as simulated:
+        (tmp_path / "lab.toml").write_text(f"[cameras.A1]\nmac = '{simulated.mac}'\n", encoding="utf-8")
+        with es.Camera("A1") as cam:
+            assert cam.info.url == simulated.url
+        with es.Fleet.load() as fleet:
+            assert fleet["A1"].info.url == simulated.url
+    with pytest.raises(es.ConnectError, match="nobody knows where A1 is, and it was not found"):
+        es.Camera("A1").open()
+
+
+def test_members_swap_their_addresses(
+    ports: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = es.FleetFile.load("lab.toml")
+    with camera_at(ports[0], 16) as first, camera_at(ports[1], 17) as second:
+        for name, simulated in (("A1", first), ("A2", second)):
+            file.add(simulated.info, name)
+    file.save()
+    before = (tmp_path / "lab.toml").read_bytes()
+    with camera_at(ports[1], 16), camera_at(ports[0], 17), es.Fleet.load() as fleet:
+        frames = fleet.latest()
+        assert {name: shown(frame) for name, frame in frames.items() if frame} == {"A1": 16, "A2": 17}
+        assert fleet["A1"].info.url == simulated_url(ports[1])
+    assert (tmp_path / "lab.toml").read_bytes() == before, "the user's file was rewritten unasked"
+
+
+def test_looking_elsewhere_is_not_repeated_for_every_call(
+    ports: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with camera_at(ports[0], 18) as simulated:
+        info = simulated.info
+    searches = []
+    locate = locator.SearchLocator.locate
+
+    async def counted(self: locator.SearchLocator, info: es.CameraInfo) -> str | None:
+        searches.append(info.mac)
+        return await locate(self, info)
+
+    monkeypatch.setattr(locator.SearchLocator, "locate", counted)
+    with es.Fleet([info]) as fleet:
+        for _ in range(3):
+            assert isinstance(fleet.set(quality=12)["Matchboxscope"], es.ConnectError)
+    assert len(searches) == 1
+
+
+def test_a_refused_password_is_no_reason_to_look_elsewhere(ports: list[int]) -> None:
+    def refuse(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+
+    with server(refuse) as where, camera_at(ports[0], 19) as simulated:
+        info = replace(simulated.info, url=f"http://{where}")
+        with pytest.raises(es.ConnectError) as caught:
+            es.Camera(info).open()
+    assert caught.value.reason is es.ConnectReason.AUTH

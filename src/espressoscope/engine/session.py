@@ -340,7 +340,8 @@ class CameraSession(SessionControls):
         return source
 
     async def _connect(self, sink: StreamSink) -> Source:
-        await self.upkeep.assure()
+        # Beside another viewer's stream a capture could do harm: a stream's first frame may be an old one.
+        await self.upkeep.assure(flush=self._mode == "snapshots")
         if self._mode == "snapshots":
             device = self.controls
             await self.verify_if_doubtful()

@@ -11,6 +11,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from espressoscope.device.camera import same_value
+from espressoscope.device.snapshots import capture_fresh
 from espressoscope.engine.pace import FPS_LIMIT
 from espressoscope.errors import CameraError, SettingError, UnsupportedError
 from espressoscope.model import SetResult
@@ -89,8 +90,13 @@ class Upkeep:
         device = self._session.controls
         return {name: self._state(device, name, value)[0] for name, value in profile.items()}
 
-    async def assure(self) -> None:
+    async def assure(self, *, flush: bool = False) -> None:
         """See to it, before pictures are taken, that the camera has what it is to keep.
+
+        Parameters
+        ----------
+        flush : bool
+            Throw away the pictures that wait in the device, if anything had to be set.
 
         Raises
         ------
@@ -111,6 +117,8 @@ class Upkeep:
                 ", ".join(results),
                 f"; not taken: {', '.join(missed)}" if missed else "",
             )
+            if flush:
+                await capture_fresh(session.device.port, session.device.snapshot_path(), flushed=1)
 
     def note(self, values: Mapping[str, SettingValue]) -> None:
         """Take note that somebody set these on purpose: that is what it is to keep now."""
