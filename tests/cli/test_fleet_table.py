@@ -162,6 +162,18 @@ def test_cameras_in_trouble_are_shown_and_the_others_keep_their_lines() -> None:
     assert names_in(drawn(table, rows_of(50), height=12)) == names_in(troubled)
 
 
+def test_the_first_connection_is_no_trouble() -> None:
+    table = FleetTable(list(rows_of(50)))
+    connecting = Row(replace(DEAD, state=es.LinkState.CONNECTING), "no picture yet")
+    drawn(table, dict.fromkeys(rows_of(50), connecting), height=12)
+    first_come = {
+        name: row if number < 20 else connecting for number, (name, row) in enumerate(rows_of(50).items())
+    }
+    lines = drawn(table, first_come, height=12)
+    assert names_in(lines) == [f"Camera-{number:02}" for number in range(9)]
+    assert lines[-2] == "and 41 more, 30 of them not live"
+
+
 def test_more_in_trouble_than_lines_is_told() -> None:
     rows = rows_of(50, dead=tuple(range(20, 50)))
     lines = drawn(FleetTable(list(rows)), rows, height=12)

@@ -41,8 +41,10 @@ class Row(NamedTuple):
 
     @property
     def in_trouble(self) -> bool:
-        """Whether it should give pictures and does not; one that is only just being connected is not."""
-        return not self.live and (bool(self.message) or self.stats.state is not es.LinkState.CONNECTING)
+        """Whether it should give pictures and does not; one that is reached for the first time is not."""
+        stats = self.stats
+        at_first = stats.state is es.LinkState.CONNECTING and not (stats.frames or stats.reconnects)
+        return not self.live and not at_first
 
 
 class _Cell(NamedTuple):
