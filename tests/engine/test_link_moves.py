@@ -202,24 +202,26 @@ async def frozen(rig: Rig) -> None:
 
 CONTROL: dict[str, object] = {}
 BARE: dict[str, object] = {"control": False}
-LATE_SLOW: dict[str, object] = {"patience": replace(QUICK, slow_after_s=3.0)}
+# Pictures may be slow to come on a busy machine: where SLOW is no part of it, it is not called that soon.
+UNHURRIED: dict[str, object] = {"patience": replace(QUICK, slow_after_s=20.0, stall_s=10.0)}
+LATE_SLOW: dict[str, object] = {"patience": replace(QUICK, slow_after_s=20.0)}
 
 SCENARIOS: list[Scenario] = [
-    ("healthy", CONTROL, healthy, {(STOPPED, CONNECTING), (CONNECTING, LIVE)}),
+    ("healthy", UNHURRIED, healthy, {(STOPPED, CONNECTING), (CONNECTING, LIVE)}),
     ("refused", CONTROL, refused, {(CONNECTING, BACKING_OFF), (BACKING_OFF, CONNECTING)}),
-    ("cut", CONTROL, cut, {(LIVE, BACKING_OFF)}),
+    ("cut", UNHURRIED, cut, {(LIVE, BACKING_OFF)}),
     ("stalled", CONTROL, stalled, {(LIVE, SLOW), (SLOW, STALLED), (STALLED, BACKING_OFF)}),
     ("stalled unseen", LATE_SLOW, stalled_unseen, {(LIVE, STALLED)}),
     ("dripping", CONTROL, dripping, {(LIVE, SLOW), (SLOW, LIVE)}),
     ("dripping from the start", CONTROL, dripping_from_the_start, {(CONNECTING, SLOW), (SLOW, LIVE)}),
     ("ended while slow", CONTROL, ended_while_slow, {(SLOW, BACKING_OFF)}),
-    ("behind another viewer", CONTROL, behind_another_viewer, {(CONNECTING, BUSY), (BUSY, LIVE)}),
+    ("behind another viewer", UNHURRIED, behind_another_viewer, {(CONNECTING, BUSY), (BUSY, LIVE)}),
     ("busy and slow", CONTROL, busy_and_slow, {(BUSY, SLOW)}),
     ("busy and gone", CONTROL, busy_and_gone, {(BUSY, STALLED)}),
     ("busy and ended", CONTROL, busy_and_ended, {(BUSY, BACKING_OFF)}),
     ("silent without control", BARE, silent_without_control, {(CONNECTING, STALLED)}),
     ("silent and gone", CONTROL, silent_and_gone, {(CONNECTING, STALLED)}),
-    ("frozen", CONTROL, frozen, {(CONNECTING, LIVE)}),
+    ("frozen", UNHURRIED, frozen, {(CONNECTING, LIVE)}),
 ]
 
 

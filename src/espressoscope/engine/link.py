@@ -83,7 +83,7 @@ SLOW_AFTER_S = 3.0
 _POKE_AFTER_S = 1.5
 _NUDGE_AFTER_S = 2.0
 _BUSY_ASK_S = 4.0
-_RENEW_FIRST_S = 30.0
+_RENEW_FIRST_S = 8.0
 _RENEW_CEILING_S = 240.0
 _BACKOFF_FIRST_S = 0.1
 _BACKOFF_CEILING_S = 2.0
@@ -111,7 +111,8 @@ class Patience:
     busy_ask_s : float
         While busy: from one question to the control port to the next.
     renew_first_s, renew_ceiling_s : float
-        While busy: until the stream is asked for anew, doubled each time; the old connection may be dead.
+        While busy: until the stream is asked for anew, because the old connection may be dead. Four times as
+        long each time, because every connection given up stays in the camera's short queue.
     backoff_first_s, backoff_ceiling_s : float
         From the beginning of one attempt to the next, at first and at most; at random between half and all of
         it, because a hundred cameras must not come back in step.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -30,6 +31,7 @@ _MOST_SKIPPED = 4
 _TOLERANCE = 0.15
 _MOST_MULTIPLE = 6.5
 _FITTING = 0.9
+_FEWEST_ODD = 6
 _CLOCK_LEAP_NS = 8_000_000_000
 _EARLIEST_PERCENT = 5
 
@@ -180,7 +182,7 @@ def frame_period_ns(stamps: Sequence[int]) -> float | None:
     Returns
     -------
     float or None
-        Nanoseconds; None with too few frames. Stamps in no rhythm give their lower quartile.
+        Nanoseconds; None with too few frames. Stamps in no rhythm give the lower quartile of their gaps.
     """
     steps = [later - earlier for earlier, later in pairwise(stamps[-_MOST_STEPS - 1 :])]
     steps = sorted(step for step in steps if 0 < step < _LONGEST_STEP_NS)  # repeats, and reboots
@@ -188,16 +190,23 @@ def frame_period_ns(stamps: Sequence[int]) -> float | None:
         return None
     usual = steps[len(steps) // 4]
     near = [step for step in steps if step <= _MOST_MULTIPLE * usual]  # jitter adds up in longer ones
-    for parts in range(1, _MOST_SKIPPED + 1):
-        period = usual / parts
-        fitting = [
-            step / round(step / period)
-            for step in near
-            if step > period / 2 and abs(step / period - round(step / period)) <= _TOLERANCE
-        ]
-        if len(fitting) >= _FITTING * len(near):
-            return sorted(fitting)[len(fitting) // 2]
-    return float(usual)
+    regular = _multiples(near, usual)
+    odd = [step for step in near if not _multiples([step], usual)]
+    if len(odd) >= _FEWEST_ODD:
+        for parts in range(2, _MOST_SKIPPED + 1):
+            # Chance would have it that three in ten fit.
+            if len(_multiples(odd, usual / parts)) >= _FITTING * len(odd):
+                return statistics.median(_multiples(near, usual / parts))
+    return statistics.median(regular) if len(regular) > len(near) // 2 else float(usual)
+
+
+def _multiples(steps: Sequence[int], period: float) -> list[float]:
+    """Give the period by each of those steps that are multiples of one, nearly."""
+    return [
+        step / round(step / period)
+        for step in steps
+        if step > period / 2 and abs(step / period - round(step / period)) <= _TOLERANCE
+    ]
 
 
 def clock_offset_ns(stamped: Sequence[tuple[int, int]]) -> int:

@@ -155,7 +155,7 @@ class Supervisor:
             first_s = patience.busy_ask_s
         opened_ns = source.last_byte_ns
         ask_at_ns = opened_ns + _ns(first_s)
-        renew_after_s = patience.renew_first_s * 2.0 ** min(self._renewals, 10)
+        renew_after_s = patience.renew_first_s * 4.0 ** min(self._renewals, 10)
         renew_at_ns = opened_ns + _ns(min(patience.renew_ceiling_s, renew_after_s))
         while self._current:
             if source.received:
@@ -169,6 +169,7 @@ class Supervisor:
                 # Silent from the start: queued behind another viewer, or dead. The control port can tell.
                 now_ns = time.perf_counter_ns()
                 if now_ns >= ask_at_ns:
+                    self._nudge(source, again=True)
                     alive = await self._control_answers(source)
                     now_ns = time.perf_counter_ns()
                     if alive is False:
@@ -214,9 +215,9 @@ class Supervisor:
         # Poked, bytes hide again behind the mark that the rest of their picture sets: look often.
         return min(patience.poke_after_s, *(wait_s for wait_s in left if wait_s > 0))
 
-    def _nudge(self, source: Source) -> None:
-        """Give a silent camera occasion to say that it has restarted: once in each silence."""
-        if self._nudged_ns == source.last_byte_ns or self._link.control_answers is None:
+    def _nudge(self, source: Source, *, again: bool = False) -> None:
+        """Give a silent camera occasion to say that it has restarted: once in each silence, or again."""
+        if (self._nudged_ns == source.last_byte_ns and not again) or self._link.control_answers is None:
             return  # only a camera that was recognised, not any server of streams
         self._nudged_ns = source.last_byte_ns
         source.nudge()
