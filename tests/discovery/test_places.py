@@ -160,6 +160,30 @@ def test_a_small_network_is_not_held_up_by_a_wide_one() -> None:
     assert paced(targets) == 1022
 
 
+def test_neighbours_are_asked_first_and_once() -> None:
+    places = Places(networks("10.0.0.0/22")).with_neighbours(["10.0.3.7", "10.0.0.9"])
+    targets = all_targets(places)
+    assert [target.host for target in targets[:3]] == ["10.0.3.7", "10.0.0.9", "10.0.0.1"]
+    assert [target.paced for target in targets[:3]] == [False, False, True]
+    assert len(targets) == len(set(targets)) == places.size == 1022
+
+
+def test_neighbours_elsewhere_are_asked_in_the_default_places_only() -> None:
+    given = find_places("10.0.0.0/30", [80, 81])
+    assert given.with_neighbours(["10.9.9.9"]) == given
+    default = find_places(ports=[80, 81]).with_neighbours(["203.0.113.9"])
+    assert [(t.host, t.port) for t in all_targets(default) if t.host == "203.0.113.9"] == [
+        ("203.0.113.9", 80),
+        ("203.0.113.9", 81),
+    ]
+    assert default.size == find_places(ports=[80, 81]).size + 2 == len(all_targets(default))
+
+
+def test_only_so_many_neighbours_are_asked_first() -> None:
+    many = [f"10.0.{n >> 8}.{n & 255}" for n in range(2000)]
+    assert len(find_places().with_neighbours(many).known) == 512
+
+
 def test_loopback_is_never_paced() -> None:
     assert paced(all_targets(Places(networks("127.1.0.0/20"), (80,)))) == 0
 
