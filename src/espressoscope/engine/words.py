@@ -35,10 +35,10 @@ def busy(camera: str) -> ConnectError:
 def stolen(camera: str, pause_s: float) -> ConnectError:
     """Say that a Tasmota has given the stream to whoever asked last."""
     return ConnectError(
-        f"another viewer took its stream; it is asked for again only after {pause_s:g} s",
+        "another viewer took its stream",
         reason=ConnectReason.BUSY,
         camera=camera,
-        hint="This camera serves the newest viewer only: close the other one, browser tabs too",
+        hint=f"It serves the newest viewer only: close the other one; it is asked again after {pause_s:g} s",
     )
 
 
