@@ -1,7 +1,7 @@
 """What simulated cameras cost: percent of a core for 24 and 100 of them at 25 frames a second, VGA.
 
-    python benchmarks/simulator.py            a table
-    python benchmarks/simulator.py --json     the same, one object a line
+    python -m benchmarks.simulator            a table
+    python -m benchmarks.simulator --json     the same, one object a line
 
 The cameras run in a process of their own, with pictures made beforehand, as `espressoscope simulate -n 24
 --fps 25` runs them. This process only receives, without parsing. Targets: 24 cameras <= 10 %

@@ -6,7 +6,7 @@ import statistics
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmarks import reading
-from benchmarks.scenarios import endtoend, ingest, many
+from benchmarks.scenarios import endtoend, ingest, many, scale
 
 if TYPE_CHECKING:
     from benchmarks.reading import Scenario, Spread
@@ -65,6 +65,7 @@ def _rows(scenario: Scenario, head: list[str], cells: Any) -> list[list[str]]:
 
 
 def _share(share: float) -> str:
+    """Write a share of frames."""
     return "all" if share > 0.99999 else f"{100 * share:.1f} %" if share < 0.9995 else f"{100 * share:.2f} %"
 
 
@@ -139,8 +140,9 @@ def of_many(arrival: str, scenarios: dict[str, Scenario]) -> Table:
 
 def of_scale(name: str, scenario: Scenario) -> Table:
     """Tell of many cameras, decoded."""
+    about = scenario["about"]
     head = [
-        "",
+        f"of {about['cameras'] * about['fps']:,} frames/s",
         "frames decoded",
         "lost",
         "CPU, % of a core",
@@ -159,15 +161,21 @@ def of_scale(name: str, scenario: Scenario) -> Table:
                 if found
                 else "-"
             )
+        decoded = _share(reading.arrived(scenario, row))
+        if row == scale.FLOOR:
+            decoded = f"{statistics.median(result['fps'] for result in results):,.0f}/s"
+        cameras = min(result.get("cameras", about["cameras"]) for result in results)
+        if cameras < about["cameras"]:
+            decoded += f" ({cameras} cameras began)"
         return [
-            _share(reading.arrived(scenario, row)),
-            f"{reading.total(scenario, row, 'lost'):,.0f}",
+            decoded,
+            "-" if row == scale.FLOOR else f"{reading.total(scenario, row, 'lost'):,.0f}",
             f"{percent.median:.0f}" if percent else "-",
             *pairs,
         ]
 
     return Table(
-        f"VGA cameras at {scenario['about']['fps']} frames/s, every frame decoded: {name}",
+        f"VGA cameras at {about['fps']} frames/s, every frame decoded: {name}",
         _rows(scenario, head, cells),
     )
 
