@@ -176,7 +176,9 @@ def test_constants_named_in_the_pages_exist() -> None:
 
 _UNITS = {
     **{"s": 1, "ms": 1e-3, "min": 60, "": 1, "bytes": 1, "KiB": 1024, "MiB": 2**20, "MB": 1e6, "KB": 1e3},
-    **dict.fromkeys(("frames", "cameras", "hosts", "addresses", "connections", "pixels", "scans"), 1),
+    **dict.fromkeys(
+        ("frames", "cameras", "hosts", "addresses", "connections", "pixels", "scans", "threads"), 1
+    ),
     **dict.fromkeys(("entries", "pictures", "lines", "characters", "captures", "per second", "requests"), 1),
 }
 
