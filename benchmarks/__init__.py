@@ -4,5 +4,6 @@
 its rows (`receivers/`) as a process of its own (`row`), round by round; `report` and `plots` write
 `docs/performance.md` from the raw figures in `results.json`.
 
-Two more are run by themselves: `memory`, which takes ten minutes, and `simulator`, what simulated cameras cost.
+Others are run by themselves: `memory` takes ten minutes, `discovery` needs network namespaces, `simulator`
+tells what simulated cameras cost.
 """
