@@ -99,7 +99,11 @@ class MemoryWatch(threading.Thread):
         if last_ > first * _GROWTH:
             findings.add("memory", f"grew from {first / 1e6:.1f} to {last_ / 1e6:.1f} MB")
         growth = last_ / first - 1
-        return f"{first / 1e6:.1f} MB after {WARM_S:g} s, {last_ / 1e6:.1f} MB at the end ({growth:+.1%})"
+        minutes = ", ".join(f"{size / 1e6:.1f}" for _, size in self.samples[::60])
+        return (
+            f"{first / 1e6:.1f} MB after {WARM_S:g} s, {last_ / 1e6:.1f} MB at the end ({growth:+.1%}); "
+            f"each minute: {minutes}"
+        )
 
 
 def _resident() -> int:

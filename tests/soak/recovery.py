@@ -70,11 +70,14 @@ class Outage:
 
     Attributes
     ----------
+    ended_s : float
+        When the last fault ended that kept clients from being served; minus infinity before the first.
     served_again_s : float
-        That moment; minus infinity before the first fault.
+        From when on they are served.
     """
 
     def __init__(self) -> None:
+        self.ended_s = -math.inf
         self.served_again_s = -math.inf
 
     def strike(
@@ -90,6 +93,7 @@ class Outage:
         if fault in _SILENT:
             served_s = max(end_s, begin_s + patience_s)
         if blocks(fault, options):
+            self.ended_s = max(self.ended_s, end_s)
             self.served_again_s = max(self.served_again_s, served_s)
         return served_s
 
@@ -112,7 +116,8 @@ class Recoveries:
     struck, hits : dict
         How often; how many frames, answers or connections were touched.
     from_end_s, from_served_s : dict
-        Seconds to the first whole frame from the end of the fault, and from when a client was served.
+        Seconds to the first whole frame from the end of the fault, of the last one if several overlapped, and
+        from when a client was served; 0 when it came sooner.
     """
 
     struck: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -193,15 +198,19 @@ class Watch:
             self._look(at_s)
             self._last_whole_s = at_s
             self._overdue = False
-            if self._held or not new:
+            if self._held:
                 return
             self._tell("frames")
+            waiting = []
             for fault, end_s, served_s in self._ended:
+                if fault == "frozen" and not new:
+                    waiting.append((fault, end_s, served_s))
+                    continue
+                end_s = max(end_s, self._outage.ended_s)
                 served_s = max(served_s, self._outage.served_again_s)
-                if served_s <= at_s:
-                    self._recoveries.from_end_s[fault].append(at_s - max(end_s, self._last_end_s))
-                    self._recoveries.from_served_s[fault].append(at_s - served_s)
-            self._ended = [each for each in self._ended if max(each[2], self._outage.served_again_s) > at_s]
+                self._recoveries.from_end_s[fault].append(at_s - end_s)
+                self._recoveries.from_served_s[fault].append(max(0.0, at_s - served_s))
+            self._ended = waiting
 
     def look(self, at_s: float) -> None:
         """Check the rule at a moment."""
@@ -211,10 +220,6 @@ class Watch:
     @property
     def _held(self) -> bool:
         return any(blocks(strike.fault, strike.options) for strike in self._in_force.values())
-
-    @property
-    def _last_end_s(self) -> float:
-        return max((end_s for _, end_s, _ in self._ended), default=-math.inf)
 
     def _look(self, at_s: float) -> None:
         if self._held:

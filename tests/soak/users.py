@@ -210,7 +210,7 @@ class Hands(User):
         self._pauses = 0
 
     def work(self) -> None:
-        """Do this and that until told to stop."""
+        """Do everything once, then this and that, until told to stop."""
         deeds: list[tuple[Callable[[], None], int]] = [
             (self.set_all, 3),
             (self.ask, 3),
@@ -223,8 +223,12 @@ class Hands(User):
             (self.draw, 1),
             (self.stop_and_start, 1),
         ]
+        # What is used for the first time loads modules and takes room that is kept: all in the first minute.
+        coming = [deed for deed, _ in deeds]
         while not self.ending.wait(self.dice.uniform(0.3, 2.5)):
-            (deed,) = self.dice.choices([deed for deed, _ in deeds], [weight for _, weight in deeds])
+            if not coming:
+                coming = self.dice.choices([deed for deed, _ in deeds], [weight for _, weight in deeds])
+            deed = coming.pop()
             deed()
             self.done[deed.__name__] += 1
 
