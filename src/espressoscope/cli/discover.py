@@ -1,6 +1,7 @@
 """``espressoscope discover``: which cameras are there."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Self
 
@@ -73,10 +74,13 @@ def as_keys(info: es.CameraInfo, *, found_by: bool = True) -> dict[str, Any]:
 
 
 def camera_table(infos: Iterable[es.CameraInfo], *, found_by: bool = True) -> Any:
-    """Show cameras as a table."""
+    """Show cameras as a table; boards of one name with what tells them apart."""
+    infos = list(infos)
+    counts = Counter(info.name for info in infos)
     table = plain_table("NAME", "FIRMWARE", "ADDRESS", "STREAM", *(("FOUND BY",) if found_by else ()))
     for info in infos:
-        cells = [info.name, info.firmware, info.url, _port_and_path(info)]
+        name = info.name if counts[info.name] == 1 else info.label
+        cells = [name, info.firmware, info.url, _port_and_path(info)]
         table.add_row(*map(clean, cells), *((clean(info.found_by),) if found_by else ()))
     return table
 
@@ -131,7 +135,7 @@ class SearchDisplay:
     def _add(self, info: es.CameraInfo) -> None:
         self._found.append(info)
         if self._live is None:
-            cells = (f"{clean(info.name):<24}", f"{clean(info.firmware):<15}", f"{clean(info.url):<28}")
+            cells = (f"{clean(info.label):<24}", f"{clean(info.firmware):<15}", f"{clean(info.url):<28}")
             self._out.say("  ".join([*cells, clean(info.found_by)]))
         self._draw()
 
