@@ -23,6 +23,7 @@ NAMES = [
     "DecodeError",
     "DiscoveryError",
     "ExposureLock",
+    "Finding",
     "Fleet",
     "FleetFile",
     "FleetFileError",
@@ -38,8 +39,11 @@ NAMES = [
     "SettingError",
     "StreamStats",
     "UnsupportedError",
+    "WifiStep",
     "__version__",
+    "diagnose",
     "discover",
+    "join_wifi",
 ]
 
 
@@ -146,6 +150,12 @@ def test_discover() -> None:
     assert {key: have.get(key, "missing") for key in wanted} == wanted
 
 
+def test_diagnose_and_join_wifi() -> None:
+    assert defaults(es.diagnose) == {"camera": None, "networks": None, "search": True}
+    wanted = {"camera": ..., "ssid": ..., "password": ..., "timeout": 180.0, "networks": None}
+    assert defaults(es.join_wifi) == wanted
+
+
 def test_frame() -> None:
     frame = es.Frame(b"\xff\xd8", 0, 1)
     for name in "jpeg sequence received_ns device_ns width height camera status jpeg_end".split():
@@ -168,6 +178,8 @@ def test_frame() -> None:
             "dropped superseded width height frozen sensor_fps clock_offset_s",
         ),
         ("FrameSet", "time_ns frames"),
+        ("Finding", "code ok words advice"),
+        ("WifiStep", "code ok words advice camera"),
         ("ExposureLock", "reference values unequal results"),
     ],
 )

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from espressoscope.api.camera import Camera
+    from espressoscope.api.diagnose import Finding, diagnose
     from espressoscope.api.discover import SearchProgress, discover
     from espressoscope.api.exposure import ExposureLock
     from espressoscope.api.fleet import Fleet
+    from espressoscope.api.wifi import WifiStep, join_wifi
     from espressoscope.errors import (
         CameraError,
         CameraTimeout,
@@ -42,6 +44,7 @@ _HOME = {
     "DecodeError": "errors",
     "DiscoveryError": "errors",
     "ExposureLock": "api.exposure",
+    "Finding": "api.diagnose",
     "Fleet": "api.fleet",
     "FleetFile": "lab.fleet_file",
     "FleetFileError": "errors",
@@ -57,7 +60,10 @@ _HOME = {
     "SettingError": "errors",
     "StreamStats": "model",
     "UnsupportedError": "errors",
+    "WifiStep": "api.wifi",
+    "diagnose": "api.diagnose",
     "discover": "api.discover",
+    "join_wifi": "api.wifi",
 }
 
 __all__ = [
@@ -70,6 +76,7 @@ __all__ = [
     "DecodeError",
     "DiscoveryError",
     "ExposureLock",
+    "Finding",
     "Fleet",
     "FleetFile",
     "FleetFileError",
@@ -85,8 +92,11 @@ __all__ = [
     "SettingError",
     "StreamStats",
     "UnsupportedError",
+    "WifiStep",
     "__version__",
+    "diagnose",
     "discover",
+    "join_wifi",
 ]
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from espressoscope.model import SettingValue
 
-__all__ = ["Card", "Roll", "card_of"]
+__all__ = ["Card", "Roll", "card_of", "whereabouts_of"]
 
 _NOWHERE = Address("", 80)
 
@@ -126,3 +126,26 @@ class Roll:
         known = list(file.members)
         more = f" and {len(known) - 12} more" if len(known) > 12 else ""
         return f"{file.path} has {', '.join(known[:12])}{more}"
+
+
+def whereabouts_of(camera: str | CameraInfo | Member) -> tuple[Address, str | None]:
+    """Give address and MAC, as far as known, of a camera that is not opened; a name is looked up.
+
+    Raises
+    ------
+    TypeError
+        It is nothing of the kind.
+    ConnectError, UnsupportedError
+        It is no address and no name of the fleet file, or nobody knows its address.
+    FleetFileError
+        The file is broken.
+    """
+    card = Roll().look_up(card_of(camera))
+    if card.address is None or not card.address.host:
+        raise ConnectError(
+            "its address is not known",
+            reason=ConnectReason.UNRESOLVED,
+            camera=str(card),
+            hint="`espressoscope discover` lists the cameras it can see: give the address of one",
+        )
+    return card.address, None if card.info is None else card.info.mac

@@ -297,6 +297,8 @@ class CameraDevice:
         SettingError
             The firmware cannot take a character of them; nothing has been sent, nothing secret is in the
             message.
+        UnsupportedError
+            The firmware knows no such thing; nothing secret is in that message either.
         """
         for what, text in (("network name", ssid), ("password", password)):
             self._check_length(text, what)
@@ -307,8 +309,14 @@ class CameraDevice:
                         camera=self.camera,
                         hint="It takes ASCII without space, & # and %",
                     )
-        await self.command("ssid", ssid)
-        await self.command("password", password)
+        for var, text in (("ssid", ssid), ("password", password)):
+            # Not by command(): its error would quote the value.
+            if self.family.control != "var-val" or await self._control(var, text) is not None:
+                raise UnsupportedError(
+                    f"{self.family.title} takes no network's {'name' if var == 'ssid' else var} this way",
+                    camera=self.camera,
+                    hint="Its network is set when its firmware is built, or on its own set-up page",
+                )
 
     def _check_length(self, text: str, what: str) -> None:
         if len(text) > MAX_VALUE_CHARS:

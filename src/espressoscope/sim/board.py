@@ -92,7 +92,9 @@ class Board:
     servers : sequence of Server
         The control port's first; one where a family has one port.
     wifi : dict
-        ``ssid`` and ``password`` as last set.
+        ``ssid`` and ``password`` as last set; kept over restarts.
+    network : str
+        Name of the network it is in since it started.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class Board:
         self._wanted = (port, stream_port)
         self.device = Device(options, workshop)
         self.wifi = {"ssid": "Blynk", "password": "12345678"}
+        self.network = self.wifi["ssid"]
         self.send_buffer = _LOAD_SEND_BUFFER if options.prerender else _SEND_BUFFER
         self.servers: Sequence[Server] = ()
         self.powered = False
@@ -198,6 +201,7 @@ class Board:
         if self._restarting:
             self._restarting = False
             self.device.boot()
+            self.network = self.wifi["ssid"]
         self._unplug()
         loop = asyncio.get_running_loop()
         for ghost in self._ghosts:

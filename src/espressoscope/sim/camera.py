@@ -92,6 +92,8 @@ class SimulatedCamera:
         Seconds from loss of power to answering again.
     send_timeout_s : float
         Seconds after which the stream gives a stalled reader up; 5 in every firmware.
+    rssi : int, optional
+        What it says of its radio, in dBm; else -52 to -68. At 192.168.4.1 it is its own access point.
     faults : sequence of str
         Faults in force from the start, as on the command line.
 
@@ -127,6 +129,7 @@ class SimulatedCamera:
         side_delays: bool = True,
         boot_s: float = 7.0,
         send_timeout_s: float = 5.0,
+        rssi: int | None = None,
         faults: Sequence[str] = (),
     ) -> None:
         if firmware not in FAMILIES:
@@ -155,6 +158,7 @@ class SimulatedCamera:
             side_delays=side_delays,
             boot_s=boot_s,
             send_timeout_s=send_timeout_s,
+            rssi=rssi,
         )
 
     # --- life

@@ -66,6 +66,7 @@ class DeviceOptions(NamedTuple):
     keep_bytes: int = DEFAULT_KEEP_BYTES
     side_delays: bool = True
     boot_s: float = 7.0
+    rssi: int | None = None
     send_timeout_s: float = 5.0
 
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from espressoscope.sim.board import Board
 
+_OWN_ADDRESS = "192.168.4.1"
+
 __all__ = ["dump_page", "favicon", "index_page", "view_page"]
 
 
@@ -45,7 +47,6 @@ def dump_page(board: Board, sock: socket.socket, version: str) -> str:
     hours, rest = divmod(rest, 3600)
     minutes, seconds = divmod(rest, 60)
     address = sock.getsockname()[0]
-    rssi = -52 - device.options.number % 17
     lines = [
         '<html><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width,initial-scale=1">',
@@ -63,13 +64,7 @@ def dump_page(board: Board, sock: socket.socket, version: str) -> str:
         "MD5: 0f1e2d3c4b5a69788796a5b4c3d2e1f0<br>",
         "ESP sdk: v4.4.5<br>",
         "<h2>WiFi</h2>",
-        "Mode: Client<br>",
-        f"SSID: {board.wifi['ssid']}<br>",
-        f"Rssi: {rssi}<br>",
-        "BSSID: 02:00:5E:00:53:01<br>",
-        f"IP address: {address}<br>",
-        "Netmask: 255.255.255.0<br>",
-        "Gateway: 192.168.4.254<br>",
+        *_wifi_lines(board, address),
         f"Http port: {board.port}, Stream port: {board.stream_port}<br>",
         f"MAC: {device.mac}<br>",
         "<h2>System</h2>",
@@ -86,6 +81,23 @@ def dump_page(board: Board, sock: socket.socket, version: str) -> str:
         "</html>",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _wifi_lines(board: Board, address: str) -> list[str]:
+    device = board.device
+    if address == _OWN_ADDRESS:  # as its own access point, open and named after itself
+        own = f"{device.name}-{device.mac.replace(':', '')}"
+        return ["Mode: AccessPoint<br>", f"SSID: {own}<br>", f"IP address: {address}<br>"]
+    rssi = device.options.rssi if device.options.rssi is not None else -52 - device.options.number % 17
+    return [
+        "Mode: Client<br>",
+        f"SSID: {board.network}<br>",
+        f"Rssi: {rssi}<br>",
+        "BSSID: 02:00:5E:00:53:01<br>",
+        f"IP address: {address}<br>",
+        "Netmask: 255.255.255.0<br>",
+        "Gateway: 192.168.4.254<br>",
+    ]
 
 
 def favicon(path: str) -> tuple[bytes, str]:

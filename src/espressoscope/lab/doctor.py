@@ -1,0 +1,251 @@
+"""The doctor: why there is no camera, or no good picture, in words of a person and with what to try.
+
+It disturbs nobody: no setting is changed, no single picture taken (a board writes its flash for each), every
+wait is bounded, and the only stream of a camera is held for a few seconds and given back. Firmwares that take
+the stream from one viewer to give it to the next are not watched at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from espressoscope.device.address import parse_address
+from espressoscope.device.camera import CameraDevice
+from espressoscope.device.resolve import resolve
+from espressoscope.discovery.networks import local_links
+from espressoscope.discovery.search import search
+from espressoscope.errors import ConnectError, DiscoveryError
+from espressoscope.lab.doctor_board import read_dump, restarted
+from espressoscope.lab.doctor_network import Surroundings
+from espressoscope.lab.doctor_picture import Circumstances, judge
+from espressoscope.lab.doctor_reach import Reached, reach, tell_held_here
+from espressoscope.lab.doctor_stream import SILENCE_S, watch
+from espressoscope.lab.doctor_words import Finding, finding
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from espressoscope.device.address import Address
+    from espressoscope.discovery.places import Places
+    from espressoscope.discovery.search import SearchProgress
+    from espressoscope.model import CameraInfo
+
+__all__ = ["LONGEST_S", "examine_camera", "examine_network", "why_none"]
+
+LONGEST_S: Final = 20.0
+"""Longest examination of one camera, or search for all, in seconds."""
+_SEARCH_S: Final = 8.0
+_RESOLVE_S: Final = 4.0
+_SILENCE_OF_A_TAKEN_STREAM_S: Final = 3.0
+_AT_ONCE: Final = 8
+_MOST_NAMED: Final = 6
+
+
+async def examine_network(places: Places, tell: Callable[[Finding], None]) -> None:
+    """Look at this computer's networks, search for cameras, and look at those found.
+
+    Parameters
+    ----------
+    places : Places
+        Where to search.
+    tell : callable
+        Takes findings as they come, on the loop's thread.
+    """
+    around = Surroundings(local_links())
+    for found in around.describe():
+        tell(found)
+    await _search(places, around, tell)
+
+
+async def why_none(places: Places, tell: Callable[[Finding], None]) -> None:
+    """Say what may be the reason that a search in these places, just over, found nothing; sends nothing."""
+    around = Surroundings(local_links())
+    for found in around.oddities():
+        tell(found)
+    for found in await _in_vain(places, around):
+        tell(found)
+
+
+async def examine_camera(
+    address: Address, tell: Callable[[Finding], None], wanted_mac: str | None = None
+) -> None:
+    """Look at one camera, from the network to its pictures.
+
+    Parameters
+    ----------
+    address : Address
+        Where it is; one with a path is looked at as a bare stream.
+    tell : callable
+        Takes findings as they come, on the loop's thread.
+    wanted_mac : str, optional
+        Of the camera that should be there.
+    """
+    try:
+        async with asyncio.timeout(LONGEST_S):
+            await _camera(address, Surroundings(local_links()), tell, wanted_mac)
+    except TimeoutError:
+        tell(finding("cut-short", seconds=f"{LONGEST_S:.0f}"))
+
+
+# --- without a camera
+
+
+async def _search(places: Places, around: Surroundings, tell: Callable[[Finding], None]) -> None:
+    infos: list[CameraInfo] = []
+    progress: list[SearchProgress] = []
+    over = False
+    with contextlib.suppress(TimeoutError, DiscoveryError):
+        async with (
+            asyncio.timeout(_SEARCH_S),
+            contextlib.aclosing(
+                search(places, on_progress=lambda now: progress.__setitem__(slice(None), [now]))
+            ) as found,
+        ):
+            async for info in found:
+                infos.append(info)
+        over = True
+    if not over and progress:
+        asked, total = progress[-1].asked, progress[-1].total
+        tell(finding("search-cut", seconds=f"{_SEARCH_S:.0f}", asked=asked, total=total))
+    if not infos:
+        tell(finding("no-camera", places=places.describe()))
+        for said in await _in_vain(places, around):
+            tell(said)
+        return
+    named = ", ".join(f"{info.name} at {info.url.removeprefix('http://')}" for info in infos[:_MOST_NAMED])
+    if len(infos) > _MOST_NAMED:
+        named += " and others"
+    count = "One camera" if len(infos) == 1 else f"{len(infos)} cameras"
+    tell(finding("cameras", count=count, names=named))
+    if len(infos) == 1:
+        await examine_camera(parse_address(infos[0].url), tell)
+    else:
+        await _boards(infos, tell)
+
+
+async def _in_vain(places: Places, around: Surroundings) -> list[Finding]:
+    found: list[Finding] = []
+    named = os.environ.get("ESPRESSOSCOPE_NETWORKS", "").strip()
+    if named and not places.remembers:
+        found.append(finding("search-limited", networks=places.describe()))
+    found += around.unknown(places.networks)
+    return found + await around.alive(places.networks)
+
+
+async def _boards(infos: list[CameraInfo], tell: Callable[[Finding], None]) -> None:
+    """Tell which of many cameras have a weak radio; their streams are left alone."""
+    room = asyncio.Semaphore(_AT_ONCE)
+
+    async def ask(info: CameraInfo) -> None:
+        async with room:
+            board = await read_dump(parse_address(info.url), info.firmware)
+        for found in () if board is None else board.radio():
+            if found.ok is not True:
+                host = urlsplit(info.url).netloc
+                tell(replace(found, words=f"{info.name} at {host}: {found.words}"))
+
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_SEARCH_S), asyncio.TaskGroup() as asking:
+            for info in infos:
+                asking.create_task(ask(info))
+
+
+# --- one camera
+
+
+async def _camera(
+    address: Address, around: Surroundings, tell: Callable[[Finding], None], wanted_mac: str | None
+) -> None:
+    host = await _number_of(address, tell)
+    if host is None:
+        return
+    if not around.is_own(host):
+        for found in around.describe():
+            tell(found)
+        astray = around.astray(host)
+        if astray is not None:
+            tell(astray)
+    if address.path not in ("", "/"):
+        await _bare(address, address, tell)
+        return
+    base = replace(address, path="")
+    reached = await reach(base, host, around, tell, wanted_mac)
+    if reached is None:
+        return
+    if reached.bare:
+        assert reached.stream is not None
+        await _bare(reached.stream, base, tell)
+        return
+    if reached.board is not None:
+        for found in (*reached.board.radio(), *reached.board.age()):
+            tell(found)
+    await _stream(base, host, reached, tell)
+
+
+async def _number_of(address: Address, tell: Callable[[Finding], None]) -> str | None:
+    """Resolve the host; None when that failed, which has been told."""
+    try:
+        host = (await resolve(address.host, timeout_s=_RESOLVE_S, camera=str(address)))[0]
+    except ConnectError:
+        tell(finding("unresolved", host=address.host))
+        return None
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(address.host.partition("%")[0])
+        return host
+    tell(finding("name", host=address.host, address=host))
+    return host
+
+
+async def _bare(stream: Address, shown: Address, tell: Callable[[Finding], None]) -> None:
+    """Look at what may be a bare stream."""
+    signs = await watch(stream, str(shown))
+    if signs.connected and signs.received and not signs.multipart:
+        what = "no camera, and no stream" if signs.error is None else signs.error.message
+        tell(finding("not-a-camera", host=shown, what=what))
+        return
+    if signs.multipart:
+        tell(finding("bare-stream", host=shown))
+    for found in judge(signs, Circumstances(None, stream.port)):
+        tell(found)
+
+
+async def _stream(base: Address, host: str, reached: Reached, tell: Callable[[Finding], None]) -> None:
+    if reached.stream is None:
+        tell(finding("no-stream"))
+        return
+    if reached.identity is not None and reached.identity.family.newcomer_steals:
+        tell(finding("not-watched"))
+        return
+    device = None if reached.identity is None else CameraDevice(base, reached.identity)
+    viewers = None if reached.board is None else reached.board.viewers
+    # What the board and its silence both say needs no longer wait.
+    silence_s = _SILENCE_OF_A_TAKEN_STREAM_S if viewers else SILENCE_S
+    signs = await watch(reached.stream, str(base), silence_s=silence_s)
+    second = None if reached.board is None else await read_dump(base, "unknown")
+    values = {}
+    if device is not None:
+        index = device.framesize_index
+        if index is not None and signs.width:
+            device.table.learn(index, signs.width, signs.height)
+        values = {name: setting.value for name, setting in device.settings().items()}
+    known = Circumstances(
+        control_port=base.port,
+        stream_port=reached.stream.port,
+        firmware="unknown" if device is None else device.family.name,
+        sensor="" if device is None else device.table.sensor,
+        values=values,
+        viewers=viewers,
+        alive=reached.board is None or second is not None,
+    )
+    if restarted(reached.board, second):
+        tell(finding("restarted"))
+    for found in judge(signs, known):
+        tell(found)
+        if found.code == "busy":
+            tell_held_here(host, reached.stream.port, tell)
