@@ -108,7 +108,9 @@ class CameraHandle:
                 assert card.address is not None
                 runtime = acquire_runtime()
                 self._runtime = runtime
-                session = CameraSession(card.address, card.info, shared_locator(), card.name)
+                session = CameraSession(
+                    card.address, card.info, shared_locator(), card.name, runtime.wall_offset_ns
+                )
                 session.upkeep.own = card.profile
                 session.upkeep.wanted = dict(card.profile) if card.keep else {}
                 self._session = self._last_session = session

@@ -13,6 +13,7 @@ import contextlib
 import logging
 import os
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from espressoscope.errors import CameraError
@@ -94,9 +95,17 @@ class _Call(Generic[_T]):
 
 
 class Runtime:
-    """A running loop in its thread; made by `acquire_runtime`, given back by `release`."""
+    """A running loop in its thread; made by `acquire_runtime`, given back by `release`.
+
+    Attributes
+    ----------
+    wall_offset_ns : int
+        Unix time at which `time.perf_counter_ns` was zero, read once for all cameras: their frames' times can
+        be compared, whatever becomes of the system's clock.
+    """
 
     def __init__(self) -> None:
+        self.wall_offset_ns = time.time_ns() - time.perf_counter_ns()
         self._pid = os.getpid()
         self._users = 0
         self._loop = asyncio.new_event_loop()

@@ -147,6 +147,9 @@ class Link:
         Opens the stream into the sink it is given; raises a CameraError when it cannot.
     patience : Patience
         How long it waits for what.
+    wall_offset_ns : int, optional
+        Unix time at which `time.perf_counter_ns` was zero: one for all links whose frames are compared, read
+        once, so that times neither jump nor differ when the system's clock is set; else its own.
 
     Attributes
     ----------
@@ -173,6 +176,7 @@ class Link:
         camera: str,
         open_source: Callable[[StreamSink], Awaitable[Source]],
         patience: Patience = Patience(),
+        wall_offset_ns: int | None = None,
     ) -> None:
         self.name = camera
         self.camera = camera
@@ -185,7 +189,8 @@ class Link:
         self.generation = 0
         self.control_answers: Callable[[], Awaitable[bool]] | None = None
         self.newcomer_steals = False
-        self.wall_offset_ns = time.time_ns() - time.perf_counter_ns()
+        own_offset_ns = time.time_ns() - time.perf_counter_ns()
+        self.wall_offset_ns = own_offset_ns if wall_offset_ns is None else wall_offset_ns
         self.latest = LatestSlot()
         self.meter = StreamMeter(self.wall_offset_ns)
         self._task: asyncio.Task[None] | None = None

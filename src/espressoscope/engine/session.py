@@ -63,6 +63,8 @@ class CameraSession(SessionControls):
         Asked for the camera when it is not at its address.
     name : str
         Its name in the fleet file, in place of what it calls itself.
+    wall_offset_ns : int, optional
+        As for `Link`.
 
     Attributes
     ----------
@@ -84,6 +86,7 @@ class CameraSession(SessionControls):
         given: CameraInfo | None = None,
         locator: Locator | None = None,
         name: str = "",
+        wall_offset_ns: int | None = None,
     ) -> None:
         self.address = address
         self.name = name
@@ -93,7 +96,7 @@ class CameraSession(SessionControls):
         self.kept = False
         self.closed = False
         self.pausing = asyncio.Lock()
-        self.link = Link(self.camera, self._open_source)
+        self.link = Link(self.camera, self._open_source, wall_offset_ns=wall_offset_ns)
         self.sizes = SizeWitness(self.link)
         self.pace = Pace()
         self.stills = Stills(self)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import statistics
 import time
+from bisect import bisect_left
 from itertools import pairwise
+from operator import sub
 from typing import TYPE_CHECKING, NamedTuple
 
 from espressoscope.model import LinkState, StreamStats
@@ -36,22 +38,22 @@ _CLOCK_LEAP_NS = 8_000_000_000
 _EARLIEST_PERCENT = 5
 
 
-class Entry(NamedTuple):
-    """What is kept of one frame.
+class Kept(NamedTuple):
+    """What is kept of the newest frames, oldest first: as many entries in each.
 
     Attributes
     ----------
-    now_ns : int
-        `time.perf_counter_ns` of its arrival.
-    total : int
-        JPEG bytes received up to and with it.
-    stamp_ns : int or None
-        The camera's own stamp.
+    times : list of int
+        `time.perf_counter_ns` of each arrival.
+    totals : list of int
+        JPEG bytes received up to and with each.
+    stamps : list of (int or None)
+        The camera's own stamps.
     """
 
-    now_ns: int
-    total: int
-    stamp_ns: int | None
+    times: list[int]
+    totals: list[int]
+    stamps: list[int | None]
 
 
 class StreamMeter:
@@ -111,8 +113,8 @@ class StreamMeter:
         self.newest = frame
         self.frames = at + 1  # last: what is below it is all there
 
-    def entries(self) -> list[Entry]:
-        """Give what is kept of the newest frames, at most 512, oldest first."""
+    def kept(self) -> Kept:
+        """Give what is kept of the newest frames, at most 512."""
         for _ in range(_COPIES):
             stop = self.frames
             times, totals, stamps = self.times[:], self.totals[:], self.stamps[:]
@@ -120,8 +122,12 @@ class StreamMeter:
             start = max(0, self.frames + 1 - RING)
             if start < stop or stop == 0:
                 break
-        slots = [number % RING for number in range(start, stop)]
-        return [Entry(times[slot], totals[slot], stamps[slot]) for slot in slots]
+        if start >= stop:
+            return Kept([], [], [])
+        begin, end = start % RING, stop % RING
+        if begin < end:
+            return Kept(times[begin:end], totals[begin:end], stamps[begin:end])
+        return Kept(times[begin:] + times[:end], totals[begin:] + totals[:end], stamps[begin:] + stamps[:end])
 
     def snapshot(self, state: LinkState, superseded: int, sensor_fps: float | None = None) -> StreamStats:
         """Work the figures out; on any thread, no IO.
@@ -131,28 +137,36 @@ class StreamMeter:
         sensor_fps : float, optional
             The sensor's nominal rate, which holds until stamps tell better.
         """
-        kept = self.entries()
+        times, totals, stamps = self.kept()
         now_ns = time.perf_counter_ns()
         newest = self.newest
-        recent = [entry for entry in kept if now_ns - entry.now_ns <= _WINDOW_NS]
+        # Nothing here goes through the frames one by one in Python: a fleet's figures are asked for often.
+        first = bisect_left(times, now_ns - _WINDOW_NS)
+        recent = len(times) - first
         fps = rate = 0.0
-        if len(recent) > 1:
+        if recent > 1:
             # A ring that is full of recent frames covers less than the window.
-            full = len(recent) == len(kept) and self.frames >= RING
-            span_s = max(((recent[-1].now_ns if full else now_ns) - recent[0].now_ns) / 1e9, 1e-6)
-            fps = (len(recent) - 1) / span_s
-            rate = (recent[-1].total - recent[0].total) / 1000 / span_s
-        gaps = sorted(later.now_ns - earlier.now_ns for earlier, later in pairwise(kept))
-        stamped = [(entry.now_ns, entry.stamp_ns) for entry in kept if entry.stamp_ns is not None]
-        period_ns = frame_period_ns([stamp for _, stamp in stamped]) if stamped else None
-        offset_ns = clock_offset_ns(stamped) if stamped else None
+            full = first == 0 and self.frames >= RING
+            span_s = max(((times[-1] if full else now_ns) - times[first]) / 1e9, 1e-6)
+            fps = (recent - 1) / span_s
+            rate = (totals[-1] - totals[first]) / 1000 / span_s
+        gaps = sorted(map(sub, times[1:], times))
+        period_ns = offset_ns = None
+        stamped = [stamp for stamp in stamps if stamp is not None]
+        if stamped:
+            whole = len(stamped) == len(stamps)
+            came = (
+                times if whole else [at for at, stamp in zip(times, stamps, strict=True) if stamp is not None]
+            )
+            period_ns = frame_period_ns(stamped)
+            offset_ns = clock_offset_ns(came, stamped)
         return StreamStats(
             state=state,
             frames=self.frames,
             bytes=self.bytes,
             fps=round(fps, 2),
             kb_per_s=round(rate, 1),
-            age_s=round((now_ns - kept[-1].now_ns) / 1e9, 3) if kept else None,
+            age_s=round((now_ns - times[-1]) / 1e9, 3) if times else None,
             interval_p50_ms=round(gaps[len(gaps) // 2] / 1e6, 2) if gaps else None,
             interval_p99_ms=round(gaps[min(len(gaps) - 1, len(gaps) * 99 // 100)] / 1e6, 2) if gaps else None,
             reconnects=self.reconnects,
@@ -209,7 +223,7 @@ def _multiples(steps: Sequence[int], period: float) -> list[float]:
     ]
 
 
-def clock_offset_ns(stamped: Sequence[tuple[int, int]]) -> int:
+def clock_offset_ns(times: Sequence[int], stamps: Sequence[int]) -> int:
     """Give what to add to a camera's stamps for the clock their arrival was read from.
 
     A frame arrives later than it was taken, never earlier: those with the least delay tell the offset best.
@@ -218,13 +232,17 @@ def clock_offset_ns(stamped: Sequence[tuple[int, int]]) -> int:
 
     Parameters
     ----------
-    stamped : sequence of (int, int)
-        When each frame arrived, and its stamp, both in nanoseconds, oldest first; at least one.
+    times, stamps : sequence of int
+        When each frame arrived, and its stamp, both in nanoseconds, oldest first; at least one, as many of
+        each.
     """
-    start = 0
-    for number, (earlier, later) in enumerate(pairwise(stamped), 1):
-        stepped, passed = later[1] - earlier[1], later[0] - earlier[0]
-        if stepped < 0 or abs(stepped - passed) > _CLOCK_LEAP_NS:
-            start = number
-    offsets = sorted(now_ns - stamp_ns for now_ns, stamp_ns in stamped[start:])
+    offsets: list[int] = list(map(sub, times, stamps))
+    # A stamp earlier than the one before is a leap however small: boards count from their start.
+    steps, drifts = map(sub, stamps[1:], stamps), map(sub, offsets[1:], offsets)
+    leaps = [
+        number
+        for number, (step, drift) in enumerate(zip(steps, drifts, strict=True), 1)
+        if step < 0 or not -_CLOCK_LEAP_NS <= drift <= _CLOCK_LEAP_NS
+    ]
+    offsets = sorted(offsets[leaps[-1] if leaps else 0 :])
     return offsets[len(offsets) * _EARLIEST_PERCENT // 100]
