@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from espressoscope.device.http import CONNECT_TIMEOUT_S, Response, fetch
+from espressoscope.device.http import CONNECT_TIMEOUT_S, REPLY_LIMITS, SMALL_REPLY, Response, fetch
 from espressoscope.device.identify import wants_password
 from espressoscope.errors import CameraTimeout, RemoteProtocolError
 
@@ -76,6 +76,7 @@ class ControlPort:
                         connect_timeout_s=min(timeout_s, CONNECT_TIMEOUT_S),
                         phase=phase,
                         camera=self.camera,
+                        limits=REPLY_LIMITS if phase == "capture" else SMALL_REPLY,
                     )
                 except (CameraTimeout, RemoteProtocolError):
                     if tries <= 0:

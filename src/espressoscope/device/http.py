@@ -36,12 +36,24 @@ if TYPE_CHECKING:
 
 _P = TypeVar("_P", bound=asyncio.BaseProtocol)
 
-__all__ = ["CONNECT_TIMEOUT_S", "Response", "connect", "connect_error", "fetch", "name_camera"]
+__all__ = [
+    "CONNECT_TIMEOUT_S",
+    "REPLY_LIMITS",
+    "SMALL_REPLY",
+    "Response",
+    "connect",
+    "connect_error",
+    "fetch",
+    "name_camera",
+]
 
 CONNECT_TIMEOUT_S = 4.0
 """Longest wait for a TCP connection, in seconds: modem sleep takes up to 0.6 s, a lost SYN 1 to 3 s."""
 
-_REPLY_LIMITS = Limits(max_body=16 * 1024 * 1024)
+REPLY_LIMITS = Limits(max_body=16 * 1024 * 1024)
+"""For answers that may be pictures."""
+SMALL_REPLY = Limits(max_body=64 * 1024, buffer=32 * 1024)
+"""For everything but pictures: a hundred cameras that are asked at once need no 256 KiB each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +86,7 @@ async def fetch(
     connect_timeout_s: float = CONNECT_TIMEOUT_S,
     phase: str = "status",
     camera: str = "",
-    limits: Limits = _REPLY_LIMITS,
+    limits: Limits = REPLY_LIMITS,
     connected: socket.socket | None = None,
 ) -> Response:
     """Ask for one path and give the whole answer.

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from espressoscope.device.address import Address, clean_text
-from espressoscope.device.http import CONNECT_TIMEOUT_S, Response, fetch
+from espressoscope.device.http import CONNECT_TIMEOUT_S, SMALL_REPLY, Response, fetch
 from espressoscope.errors import CameraError, ConnectError, ConnectReason, RemoteProtocolError
 from espressoscope.model import CameraInfo
 from espressoscope.tables.firmware import Family, family_of, recognise_status
-from espressoscope.wire.limits import Limits
 from espressoscope.wire.status import parse_status
 
 if TYPE_CHECKING:
@@ -35,7 +34,6 @@ __all__ = [
     "wants_password",
 ]
 
-_SMALL_REPLY = Limits(max_body=64 * 1024, buffer=32 * 1024)
 _MAC = re.compile(
     rb"MAC(?:\s*address)?\s*:?\s*(?:<[^>]{0,40}>\s*)*((?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2})", re.I
 )
@@ -123,7 +121,7 @@ async def identify_or_raise(
         timeout_s=timeout_s,
         connect_timeout_s=connect_timeout_s,
         camera=camera,
-        limits=_SMALL_REPLY,
+        limits=SMALL_REPLY,
         connected=connected,
     )
     if reply.status in (401, 403):
@@ -228,7 +226,7 @@ async def _mac(address: Address, timeout_s: float, connect_timeout_s: float) -> 
     # /mac prints a pointer (`{"mac":1073421184,}`); only the text of /dump has the real one.
     try:
         reply = await fetch(
-            address, "/dump", timeout_s=timeout_s, connect_timeout_s=connect_timeout_s, limits=_SMALL_REPLY
+            address, "/dump", timeout_s=timeout_s, connect_timeout_s=connect_timeout_s, limits=SMALL_REPLY
         )
     except CameraError:
         return None
@@ -267,7 +265,7 @@ async def _identify_tasmota(
             timeout_s=timeout_s,
             connect_timeout_s=connect_timeout_s,
             camera=camera,
-            limits=_SMALL_REPLY,
+            limits=SMALL_REPLY,
         )
         # Builds before 8.2.3 ask for the password with status 200.
         if reply.status in (401, 403) or b'"Need user=' in reply.body[:64]:
