@@ -8,11 +8,12 @@ import re
 import subprocess
 import sys
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
 
+import espressoscope as es
 from documents import PAGES, SOURCES, Block, blocks, prose, rows
 from espressoscope.sim import FAULTS, simulate
 from espressoscope.tables.firmware import FAMILIES
@@ -29,8 +30,9 @@ DOCS = REPO / "docs"
 
 # --- examples in Python
 
-# Addresses that stand in the pages for a reader's own cameras.
+# Addresses and MACs that stand in the pages for a reader's own cameras.
 ADDRESSES = ("192.168.4.1", "10.0.0.20", "10.0.0.21", "10.0.0.22", "10.0.0.23")
+MACS = ("24:0A:C4:12:34:01", *(f"24:0A:C4:12:34:{number}" for number in (20, 21, 22, 23)))
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,8 @@ def as_run_here(text: str, cameras: list[SimulatedCamera]) -> str:
     """Put simulated cameras where a page names a reader's own."""
     ports = [urlsplit(camera.url).port for camera in cameras]
     text = text.replace("es.discover()", f"es.discover(networks='127.0.0.1/32', ports={ports})")
-    for address, camera in zip(ADDRESSES, cameras, strict=True):
+    for address, mac, camera in zip(ADDRESSES, MACS, cameras, strict=True):
+        text = text.replace(mac, camera.mac)
         for written, here in (
             (f'"http://{address}:81/"', camera.stream_url),
             (f'"http://{address}"', camera.url),
@@ -61,6 +64,9 @@ def test_python_examples_run(
     block: Block, cameras: list[SimulatedCamera], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    for shown in blocks("toml"):
+        if shown.page == block.page:  # the file that the page's examples use
+            (tmp_path / "lab.toml").write_text(as_run_here(shown.text, cameras), encoding="utf-8")
     code = compile("\n" * (block.line - 1) + as_run_here(block.text, cameras), block.page.name, "exec")
     exec(code, {"__name__": "__main__"})
 
@@ -129,7 +135,7 @@ def missing_from(call: str, names: frozenset[str]) -> bool:
     return not {part for part in found[1].split(".") if part[:1].isupper()} | {found[2]} <= names
 
 
-NOT_OURS = {"grid.png", "first_picture.jpg", "contact-sheet.png"}
+NOT_OURS = {"lab.toml", "grid.png", "first_picture.jpg", "contact-sheet.png"}
 FOREIGN_CALLS = {"imshow", "waitKey", "VideoCapture", "imdecode", "find"}
 
 
@@ -248,18 +254,32 @@ def commands() -> list[tuple[str, str]]:
     return found
 
 
+@cache
 def options() -> dict[str, set[str]]:
     """Give the options of every command."""
     import typer.main
 
     from espressoscope.cli.app import app
 
-    group = typer.main.get_command(app)
-    found = group.commands.items()  # type: ignore[attr-defined]
-    return {
-        name: {opt for parameter in command.params for opt in parameter.opts} | {"--help", "-h"}
-        for name, command in found
-    }
+    def found(group: Any, before: str = "") -> Iterator[tuple[str, set[str]]]:
+        for name, command in group.commands.items():
+            if hasattr(command, "commands"):
+                yield from found(command, f"{before}{name} ")
+            else:
+                own = {opt for parameter in command.params for opt in parameter.opts}
+                own |= {opt for parameter in command.params for opt in parameter.secondary_opts}
+                yield before + name, own | {"--help", "-h"}
+
+    return dict(found(typer.main.get_command(app)))
+
+
+def command_of(line: str) -> tuple[str, list[str]]:
+    """Take a command line of ours apart: the command, perhaps of several words, and what follows."""
+    words = line.split()
+    for count in (3, 2, 1):
+        if " ".join(words[:count]) in options():
+            return " ".join(words[:count]), words[count:]
+    return words[0], words[1:]
 
 
 def test_command_lines_in_the_pages_have_commands_and_options_that_exist() -> None:
@@ -267,8 +287,8 @@ def test_command_lines_in_the_pages_have_commands_and_options_that_exist() -> No
     wrong = []
     lines = commands()
     for where, line in lines:
-        name, *words = line.split()[1:]
-        if name in ("COMMAND", "--help", "--version"):
+        name, words = command_of(line.partition(" ")[2])
+        if name in ("COMMAND", "--help", "--version", "fleet"):
             continue
         there = known.get(name, set())
         bad = [word for word in words if word.startswith("-") and word not in there]
@@ -280,9 +300,11 @@ def test_command_lines_in_the_pages_have_commands_and_options_that_exist() -> No
 
 def test_every_command_and_option_is_told() -> None:
     page = DOCS / "command-line.md"
-    assert {row[0].strip("`").split()[0] for row in rows(page, "The command line")} == set(options())
+    table = {command_of(row[0].strip("`"))[0] for row in rows(page, "The command line")}
+    assert table == set(options())
     for name, known in options().items():
-        text = "\n".join(p.read_text(encoding="utf-8") for p in (page, DOCS / "simulator.md"))
+        pages = (page, DOCS / "simulator.md", DOCS / "fleet-file.md")
+        text = "\n".join(p.read_text(encoding="utf-8") for p in pages)
         told = {word for word in known if len(word) > 2 and word not in text}
         # Left to --help.
         assert told <= {"--help", "--count", "--output", "--quality", "--name", "--no-window"}, name
@@ -299,6 +321,13 @@ def test_json_keys_are_those_the_page_tells(
     command: str, cameras: list[SimulatedCamera], tmp_path: Path
 ) -> None:
     camera = cameras[0].url
+    file = es.FleetFile.load(tmp_path / "lab.toml")
+    file.add(cameras[0].info, "A1")
+    differs = command == "fleet diff"
+    file.put_profile("leaf", {"quality": 14 if differs else 13})
+    if differs:
+        file.set_profile("A1", "leaf")
+    file.save()
     words = {
         "discover": ["--network", "127.0.0.1/32", "--port", str(urlsplit(camera).port)],
         "status": [camera],
@@ -306,11 +335,23 @@ def test_json_keys_are_those_the_page_tells(
         "snap": [camera],
         "stream": [camera, "--frames", "1"],
         "watch": [camera, "--seconds", "0.5"],
+        "identify": [camera, "--times", "1"],
+        "fleet add": [camera],
+        "fleet list": [],
+        "fleet list --check": [],
+        "fleet rename": ["A1", "A2"],
+        "fleet assign": ["A1", "A1", "--plate", "plate", "--wells", "24"],
+        "fleet forget": ["A1"],
+        "fleet apply": ["leaf"],
+        "fleet diff": [],
+        "fleet profile save": ["root", "--from", "A1"],
+        "fleet profile list": [],
+        "fleet profile forget": ["leaf"],
         "simulate": ["--port", "0", "--seconds", "0"],
         "demo": ["--cameras", "1", "--seconds", "0.5", "--no-window"],
     }[command]
     done = subprocess.run(
-        [sys.executable, "-m", "espressoscope", command, "--json", *words],
+        [sys.executable, "-m", "espressoscope", *command.split(), "--json", *words],
         capture_output=True,
         text=True,
         timeout=100,
@@ -318,7 +359,7 @@ def test_json_keys_are_those_the_page_tells(
         check=False,
         stdin=subprocess.DEVNULL,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == differs, done.stderr
     found = json.loads(done.stdout)
     if command == "status":
         assert found["camera"]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 INFO_KEYS = ["name", "url", "stream_url", "mac", "firmware"]
 FRAME_KEYS = ["received_at", "received_ns", "bytes", "width", "height", "sha256", "status"]
-COMMANDS = ["discover", "status", "set", "snap", "stream", "watch", "simulate", "demo"]
+COMMANDS = ["discover", "status", "set", "snap", "stream", "watch", "identify", "simulate", "demo"]
 
 
 def port_of(address: str) -> str:
@@ -42,7 +42,7 @@ def test_help_lists_every_command(cli: Cli) -> None:
     result = cli.run("--help")
     assert result.code == 0
     listed = re.findall(r"^  (\w+)  ", result.out.partition("Commands:")[2], re.MULTILINE)
-    assert listed == COMMANDS
+    assert listed == [*COMMANDS, "fleet"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

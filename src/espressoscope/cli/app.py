@@ -7,6 +7,8 @@ import typer
 from espressoscope.cli.control import set_settings, status
 from espressoscope.cli.demo import demo
 from espressoscope.cli.discover import discover
+from espressoscope.cli.fleet import fleet
+from espressoscope.cli.identify import identify
 from espressoscope.cli.simulate import simulate
 from espressoscope.cli.snap import snap
 from espressoscope.cli.stream import stream
@@ -50,5 +52,7 @@ app.command(name="set")(set_settings)
 app.command()(snap)
 app.command()(stream)
 app.command()(watch)
+app.add_typer(fleet, name="fleet")
+app.command()(identify)
 app.command()(simulate)
 app.command()(demo)

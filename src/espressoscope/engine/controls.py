@@ -88,7 +88,7 @@ class SessionControls:
             else:
                 with self.sizes.changing():
                     results = await device.set(plan.sent, strict=strict, frame_size=size)
-            self.upkeep.note(values)
+            self.upkeep.note({**values, **plan.sent})
             if self.pace.take(plan):
                 await self._restart()
         finally:

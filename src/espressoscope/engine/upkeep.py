@@ -122,7 +122,12 @@ class Upkeep:
 
     def note(self, values: Mapping[str, SettingValue]) -> None:
         """Take note that somebody set these on purpose: that is what it is to keep now."""
-        self.wanted.update({name: value for name, value in values.items() if name in self.wanted})
+        device = self._session.device
+        if device is not None and self.wanted:
+            for name, value in values.items():
+                for kept in self.wanted:
+                    if kept == name or (kept in device.settings() and device.table.means(name, kept)):
+                        self.wanted[kept] = value
 
     def _chosen(self, profile: Mapping[str, SettingValue] | None) -> Mapping[str, SettingValue]:
         chosen = self.own if profile is None else profile

@@ -113,7 +113,17 @@ class FleetFile:
         KeyError
             There is none of that name.
         """
-        return MappingProxyType(self._draft.entries.profiles[self._draft.profile_name(name)])
+        return MappingProxyType(self._draft.entries.profiles[self.profile_name(name)])
+
+    def profile_name(self, name: str) -> str:
+        """Give a profile's name as it stands in the file.
+
+        Raises
+        ------
+        KeyError
+            There is none of that name.
+        """
+        return self._draft.profile_name(name)
 
     def find_camera(self, info: CameraInfo) -> Member | None:
         """Find a camera that was met on the network: by its MAC, or else by its address."""
