@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -135,6 +136,15 @@ def counted(owner: type, method: str) -> list[int]:
 
     setattr(owner, method, counting)
     return calls
+
+
+def asyncio_reads() -> list[int]:
+    """Count how often a socket of asyncio opened from now on is read; stays 0 on Windows."""
+    if sys.platform == "win32":
+        return [0]
+    from asyncio.selector_events import _SelectorSocketTransport  # type: ignore[attr-defined]
+
+    return counted(_SelectorSocketTransport, "_read_ready")
 
 
 def percentiles(ages_s: Sequence[float]) -> dict[str, float]:

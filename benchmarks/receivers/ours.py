@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import espressoscope as es
-from benchmarks.counting import Ends, Tally, counted, percentiles, summed, wait_for_all, watch_age
+from benchmarks.counting import Ends, Tally, asyncio_reads, percentiles, summed, wait_for_all, watch_age
 from benchmarks.job import NotHereError, Window
-from espressoscope.device.stream import StreamConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -22,30 +21,32 @@ if TYPE_CHECKING:
     from benchmarks.job import Job
 
 
-def _ends(job: Job, cameras: Sequence[es.Camera]) -> Ends:
+def _ends(job: Job, cameras: Sequence[es.Camera], reads: list[int]) -> Ends:
     def newest() -> Iterator[tuple[int, bytes]]:
         for camera in cameras:
             frame = camera.latest()
             yield frame.sequence, frame.jpeg
 
-    return Ends(job.picture_set().by_tail, newest, counted(StreamConnection, "buffer_updated"))
+    return Ends(job.picture_set().by_tail, newest, reads)
 
 
 def camera_to_latest(job: Job) -> dict[str, Any]:
     """Let one Camera keep its latest slot full."""
+    reads = asyncio_reads()
     with es.Camera(job.controls[0]) as cam:
         cam.latest()
-        window = Window(job, _ends(job, [cam]).counts)
+        window = Window(job, _ends(job, [cam], reads).counts)
         window.sleep()
         return window.result
 
 
 def fleet_to_latest(job: Job) -> dict[str, Any]:
     """Let a Fleet keep all its latest slots full."""
+    reads = asyncio_reads()
     with es.Fleet(job.controls) as fleet:
         fleet.start()
         _all_there(fleet)
-        window = Window(job, _ends(job, list(fleet.values())).counts)
+        window = Window(job, _ends(job, list(fleet.values()), reads).counts)
         window.sleep()
         return window.result
 

@@ -12,6 +12,7 @@ from benchmarks.counting import (
     FIRST_FRAME_S,
     Slot,
     Tally,
+    asyncio_reads,
     counted,
     ends,
     percentiles,
@@ -32,10 +33,9 @@ if TYPE_CHECKING:
 def aiohttp_streams(job: Job) -> dict[str, Any]:
     """Take chunks of whatever there is and split by Content-Length: the best general client."""
     import aiohttp
-    from aiohttp.client_proto import ResponseHandler
 
     slots = [Slot() for _ in job.streams]
-    window = Window(job, ends(job, slots, counted(ResponseHandler, "data_received")).counts)
+    window = Window(job, ends(job, slots, asyncio_reads()).counts)
 
     async def one(session: aiohttp.ClientSession, url: str, slot: Slot) -> None:
         async with session.get(url) as response:
