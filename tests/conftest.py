@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 # Before anything of ours can be imported: tests look for cameras on this machine only.
 os.environ.setdefault("ESPRESSOSCOPE_NETWORKS", "127.0.0.1/32")
+# Names of cameras come from a test's own folder.
+os.environ.pop("ESPRESSOSCOPE_FLEET", None)
 # Programs started by tests print the same here, in a terminal and on a build machine.
 for _name in ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS"):
     os.environ.pop(_name, None)

@@ -178,6 +178,16 @@ def test_a_kept_profile_is_given_again_after_a_restart(
     assert "had lost settings, as a restart does" in caplog.text
 
 
+def test_what_is_set_on_purpose_is_kept_by_whatever_name(simulated: SimulatedCamera) -> None:
+    with es.Camera(simulated.url) as cam:
+        cam.apply_profile({"min_frame_time": 0, "autofocus_interval": 3, "quality": 20}, keep=True)
+        cam.set(fps_limit=10, autofocusInterval=5)
+        restart(simulated)
+        cam.snap()
+        assert (simulated.sensor["min_frame_time"], simulated.sensor["autofocusInterval"]) == (100, 5)
+        assert simulated.sensor["quality"] == 20
+
+
 def test_a_profile_that_is_not_to_be_kept_is_not(simulated: SimulatedCamera) -> None:
     with es.Camera(simulated.url) as cam:
         cam.apply_profile(LEAF)

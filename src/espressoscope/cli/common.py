@@ -47,7 +47,7 @@ VerboseOption = Annotated[
 CameraArgument = Annotated[
     str,
     typer.Argument(
-        metavar="CAMERA", help="Host, host:port or URL (http://user:password@host is understood)."
+        metavar="CAMERA", help="Name, host, host:port or URL (http://user:password@host is understood)."
     ),
 ]
 

@@ -31,7 +31,7 @@ def doctor(
     camera: Annotated[
         str | None,
         typer.Argument(
-            metavar="[CAMERA]", help="Host, host:port or URL; without it the networks are looked at."
+            metavar="[CAMERA]", help="Name, host, host:port or URL; without it the networks are looked at."
         ),
     ] = None,
     as_json: JsonOption = False,

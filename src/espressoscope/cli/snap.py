@@ -35,7 +35,7 @@ class _News(NamedTuple):
 )
 def snap(
     cameras: Annotated[
-        list[str], typer.Argument(metavar="CAMERA...", help="Host, host:port or URL; one or more.")
+        list[str], typer.Argument(metavar="CAMERA...", help="Name, host, host:port or URL; one or more.")
     ],
     output: Annotated[
         str,

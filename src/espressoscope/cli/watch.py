@@ -48,7 +48,9 @@ _MOST_NAMED = 5
 def watch(
     cameras: Annotated[
         list[str] | None,
-        typer.Argument(metavar="CAMERA", help="Host, host:port or URL; all that a search finds if none."),
+        typer.Argument(
+            metavar="CAMERA", help="Name, host, host:port or URL; all that a search finds if none."
+        ),
     ] = None,
     seconds: Annotated[
         float | None, typer.Option(metavar="S", min=0.001, help="End after so many seconds.")
