@@ -1,8 +1,11 @@
 """JPEG bytes to arrays: whole or partial, at full size or a fraction, into new memory or the caller's.
 
-The only place that calls simplejpeg (libjpeg-turbo). Starts nothing, and keeps nothing but the few headers it
-has walked last: a stream repeats its own, byte for byte. Threads may decode side by side, for libjpeg runs
+The only place that calls simplejpeg (libjpeg-turbo). Starts nothing, and keeps nothing but the header it has
+walked last: a stream repeats its own, byte for byte. Threads may decode side by side, for libjpeg runs
 without the GIL. Where a picture ends, and what its header says beyond its size, is `wire`'s business.
+
+Each step of Python here costs several times its usual price, for libjpeg has just had the caches to itself.
+So what is known from the last picture is not worked out again.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
     from espressoscope.model import Order, Scale
 
-__all__ = ["MAX_PIXELS", "MAX_SCANS", "decode", "decode_again"]
+__all__ = ["MAX_PIXELS", "MAX_SCANS", "Decoder", "decode"]
 
 MAX_PIXELS: Final = 64_000_000
 """Largest picture decoded, at any scale: twelve times what the largest of these sensors delivers. A header
@@ -44,15 +47,14 @@ _MAX_SEGMENTS: Final = 1000
 # every scan has.
 _SCAN_HEAD: Final = 10
 
-MAX_HEADERS: Final = 64
-"""Most headers remembered; all are forgotten when another one comes."""
-
 MAX_HEADER_BYTES: Final = 2048
 """Longest header remembered: these cameras' have 623 bytes."""
 
-# Header up to its only scan -> height and width. Walking it costs 3 us alone, and 20 us right after libjpeg
-# has had the caches to itself. Shared by all threads: each access is a single step of the interpreter.
-_headers: dict[bytes, tuple[int, int]] = {}
+# A header as far as the start of its only scan; height; width.
+_Known = tuple[bytes, int, int]
+_UNKNOWN: Final[_Known] = (b"no picture begins like this", 0, 0)
+# Shared by all threads, and replaced in a single step.
+_last: _Known = _UNKNOWN
 
 _SKIP_OR_PART = (
     "Skip it, or take what there is with partial=True; "
@@ -107,63 +109,94 @@ def decode(
     ValueError
         `scale`, `order` or `out` do not fit.
     """
-    frame = frame_or_bytes if isinstance(frame_or_bytes, Frame) else None
-    raw = frame_or_bytes.jpeg if isinstance(frame_or_bytes, Frame) else frame_or_bytes
-    # simplejpeg would read a strided view as if it were not, and one that changes meanwhile.
-    data = raw if isinstance(raw, bytes) else bytes(memoryview(raw))
-    return _decode(frame, data, scale, gray, order, partial, out, strict_out=True)
-
-
-def decode_again(
-    frame: Frame,
-    image: NDArray[np.uint8] | None,
-    scale: Scale,
-    gray: bool,
-    order: Order,
-    partial: bool,
-) -> NDArray[np.uint8]:
-    """Decode into `image`, made by an earlier call, where it has the right shape, else into a new array.
-
-    Everything else is as with `decode`.
-    """
-    return _decode(frame, frame.jpeg, scale, gray, order, partial, image, strict_out=False)
-
-
-def _decode(
-    frame: Frame | None,
-    data: bytes,
-    scale: Scale,
-    gray: bool,
-    order: Order,
-    partial: bool,
-    out: NDArray[np.uint8] | None,
-    *,
-    strict_out: bool,
-) -> NDArray[np.uint8]:
     if scale not in (1, 2, 4, 8):
         raise ValueError(f"scale must be 1, 2, 4 or 8, not {scale!r}")
     if order not in ("RGB", "BGR"):
         raise ValueError(f"order must be 'RGB' or 'BGR', not {order!r}")
-    if not data.startswith(_SOI):
-        # Cameras with a loose cable put junk in front of the picture; `Frame.jpeg` keeps it.
-        data = data[max(0, data.find(_SOI)) :]
-    try:
-        full_height, full_width = _size(data)
-    except ValueError as problem:
-        raise _error(frame, data, 0, 0, str(problem), _SKIP) from None
+    frame = frame_or_bytes if isinstance(frame_or_bytes, Frame) else None
+    raw = frame_or_bytes.jpeg if isinstance(frame_or_bytes, Frame) else frame_or_bytes
+    # simplejpeg would read a strided view as if it were not, and one that changes meanwhile.
+    data = raw if isinstance(raw, bytes) else bytes(memoryview(raw))
+    global _last
+    known = _last
+    new = not data.startswith(known[0])
+    if new:
+        data = _from_start(data)
+        known = _known(data, frame)
+    _, full_height, full_width = known
     height, width = -(-full_height // scale), -(-full_width // scale)
     shape = (height, width) if gray else (height, width, 3)
-    if out is not None and strict_out:
-        image = _fitting(out, shape)
-    elif out is not None and out.shape == shape:
-        image = out
-    else:
-        image = np.empty(shape, np.uint8)
+    image = np.empty(shape, np.uint8) if out is None else _fitting(out, shape)
+    _fill(image, data, "GRAY" if gray else order, height, width, partial, frame, new)
+    if new and known[0] is not _UNKNOWN[0]:
+        _last = known
+    return image
+
+
+class Decoder:
+    """Decodes the pictures of one camera, one after the other, into an array of its own.
+
+    The array is a new one when size, scale or colour have changed. One thread at a time.
+
+    Parameters
+    ----------
+    order : {"RGB", "BGR"}
+        Channel order of colour pictures.
+    partial : bool
+        Give what can be decoded of damaged pictures.
+    """
+
+    def __init__(self, order: Order, partial: bool) -> None:
+        self._order = order
+        self._partial = partial
+        self._image: NDArray[np.uint8] = np.empty(0, np.uint8)
+        # What the last picture was like, and what that means for libjpeg.
+        self._header = _UNKNOWN[0]
+        self._scale: Scale = 1
+        self._gray = False
+        self._space: str = order
+        self._height = self._width = 0
+
+    def decode(self, frame: Frame, scale: Scale, gray: bool) -> NDArray[np.uint8]:
+        """Decode one picture as `decode` does; the array is valid until the next call."""
+        data = frame.jpeg
+        if data.startswith(self._header) and scale == self._scale and gray is self._gray:
+            image = self._image
+            _fill(image, data, self._space, self._height, self._width, self._partial, frame, False)
+            return image
+        data = _from_start(data)
+        header, height, width = _known(data, frame)
+        height, width = -(-height // scale), -(-width // scale)
+        shape: tuple[int, ...] = (height, width) if gray else (height, width, 3)
+        if self._image.shape != shape:
+            self._image = np.empty(shape, np.uint8)
+        self._header = _UNKNOWN[0]
+        self._space = "GRAY" if gray else self._order
+        _fill(self._image, data, self._space, height, width, self._partial, frame, True)
+        self._header, self._height, self._width = header, height, width
+        self._scale, self._gray = scale, gray
+        return self._image
+
+
+def _fill(
+    image: NDArray[np.uint8],
+    data: bytes,
+    space: str,
+    height: int,
+    width: int,
+    partial: bool,
+    frame: Frame | None,
+    new: bool,
+) -> None:
+    """Have libjpeg decode into an array of exactly the size that its scale gives.
+
+    With `new` that size is checked: a header that has given it before does so again.
+    """
     try:
         # Of libjpeg's scales (n/8) simplejpeg takes the smallest that gives at least this size: exactly it.
         decoded = simplejpeg.decode_jpeg(
             data,
-            "GRAY" if gray else order,
+            space,
             min_height=height,
             min_width=width,
             buffer=image,
@@ -172,10 +205,14 @@ def _decode(
         )
     except (ValueError, KeyError, RuntimeError) as problem:
         hint = _SKIP if partial else _SKIP_OR_PART
-        raise _error(frame, data, full_width, full_height, _in_words(problem), hint) from problem
-    if decoded.shape[:2] != (height, width):
-        raise _error(frame, data, full_width, full_height, "its header contradicts itself", _SKIP)
-    return image
+        raise _error(frame, data, _walk(data), _in_words(problem), hint) from problem
+    if new and decoded.shape[:2] != (height, width):
+        raise _error(frame, data, _walk(data), "its header contradicts itself", _SKIP)
+
+
+def _from_start(data: bytes) -> bytes:
+    """Leave out what stands before the picture: cameras with a loose cable put junk there."""
+    return data if data.startswith(_SOI) else data[max(0, data.find(_SOI)) :]
 
 
 def _fitting(out: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -189,23 +226,15 @@ def _fitting(out: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8
     return out
 
 
-def _size(data: bytes) -> tuple[int, int]:
-    """Give height and width, or ValueError with the reason why there is nothing to decode."""
-    header = data[: data.find(b"\xff\xda", 2, MAX_HEADER_BYTES - _SCAN_HEAD) + _SCAN_HEAD]
-    size = _headers.get(header)
-    if size is None:
-        size, scan_at = _walk(data)
-        if scan_at + _SCAN_HEAD == len(header):
-            if len(_headers) >= MAX_HEADERS:
-                _headers.clear()
-            _headers[header] = size
-    height, width = size
-    if height * width > MAX_PIXELS:
-        raise ValueError(f"its header promises {width}x{height} pixels, more than {MAX_PIXELS}")
-    return size
+def _known(data: bytes, frame: Frame | None) -> _Known:
+    """Give what the header tells; DecodeError when it is of no use."""
+    try:
+        return _walk(data)
+    except ValueError as problem:
+        raise _error(frame, data, _UNKNOWN, str(problem), _SKIP) from None
 
 
-def _walk(data: bytes) -> tuple[tuple[int, int], int]:
+def _walk(data: bytes) -> _Known:
     """Walk the header as far as the first scan.
 
     simplejpeg has a call for this; of whatever is wrong it says "Could not determine subsampling level", and
@@ -213,11 +242,11 @@ def _walk(data: bytes) -> tuple[tuple[int, int], int]:
 
     Returns
     -------
-    (int, int)
+    bytes
+        All that was looked at: whatever begins like this has the same size. `_UNKNOWN`'s where that does not
+        hold, or is too long to be kept.
+    int, int
         Height and width.
-    int
-        Where the picture's only scan begins: nothing behind the `_SCAN_HEAD` bytes there was looked at. 0
-        when there may be several scans.
 
     Raises
     ------
@@ -241,15 +270,18 @@ def _walk(data: bytes) -> tuple[tuple[int, int], int]:
             height, width = data[at + 5] << 8 | data[at + 6], data[at + 7] << 8 | data[at + 8]
             components = data[at + 9]
             one_scan = marker in (0xC0, 0xC1)
+            if height * width > MAX_PIXELS:
+                raise ValueError(f"its header promises {width}x{height} pixels, more than {MAX_PIXELS}")
             at += 2 + (data[at + 2] << 8 | data[at + 3])
         elif marker == _START_OF_SCAN:
             if not (height and width):
                 raise ValueError("its header gives no size")
+            end = at + _SCAN_HEAD
             if one_scan and data[at + 4] == components:
-                return (height, width), at
+                return (data[:end] if end <= MAX_HEADER_BYTES else _UNKNOWN[0]), height, width
             if data.count(b"\xff\xda") > MAX_SCANS:
                 raise ValueError(f"it comes in more than {MAX_SCANS} scans")
-            return (height, width), 0
+            return _UNKNOWN[0], height, width
         elif marker == _FILL:
             at += 1
         elif marker in _BARE:
@@ -268,7 +300,8 @@ def _in_words(problem: Exception) -> str:
     return f"libjpeg says: {text}"
 
 
-def _error(frame: Frame | None, data: bytes, width: int, height: int, reason: str, hint: str) -> DecodeError:
+def _error(frame: Frame | None, data: bytes, known: _Known, reason: str, hint: str) -> DecodeError:
+    _, height, width = known
     what = "this JPEG" if frame is None else f"frame {frame.sequence}"
     size = f"{width}x{height}, " if width and height else ""
     return DecodeError(

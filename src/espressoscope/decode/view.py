@@ -13,7 +13,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from espressoscope.decode.jpeg import decode_again
+from espressoscope.decode.jpeg import Decoder
 from espressoscope.errors import DecodeError
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ class View:
         self._gray = gray
         self._order: Order = order
         self._partial = partial
+        self._decoder = Decoder(order, partial)
         self._pid = os.getpid()
         # Reentrant: the garbage collector may close a view from wherever it happens to run.
         self._lock = threading.RLock()
@@ -95,7 +96,6 @@ class View:
         self._closed = False
         self._worker: Worker | None = None
         self._done: threading.Event | None = None  # of those who wait for `_worker` to come out
-        self._image: NDArray[np.uint8] | None = None
         self._damaged = 0
         self._undecodable = 0
         self._failing = False
@@ -201,9 +201,7 @@ class View:
 
     def _show(self, frame: Frame) -> None:
         try:
-            image = self._image = decode_again(
-                frame, self._image, self._scale, self._gray, self._order, self._partial
-            )
+            image = self._decoder.decode(frame, self._scale, self._gray)
         except DecodeError as error:
             self._undecodable += 1
             self.last_error = error
