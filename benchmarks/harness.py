@@ -115,16 +115,18 @@ class Bench:
         for number in range(rounds):
             for name, job in jobs:
                 found = figures.rows.setdefault(name, [])
-                if found and "missing" in found[0]:
+                if found and "missing" in found[0] and not found[0]["missing"].startswith("failed"):
                     continue
                 progress(f"{say}: round {number + 1} of {rounds}, {name}")
                 load.report()
                 result = run(job)
-                if "missing" in result:
-                    figures.rows[name] = [result]
-                else:
+                if "missing" not in result:
+                    # A row that has failed once is there all the same, with the rounds that went well.
+                    found[:] = [other for other in found if "missing" not in other]
                     found.append({**result, "round": number})
                     figures.load.append({"row": name, **load.report()})
+                elif not found:
+                    found.append(result)
         return figures
 
 
@@ -173,13 +175,14 @@ def started(job: Job) -> Iterator[subprocess.Popen[str]]:
 
 
 def finished(process: subprocess.Popen[str], job: Job) -> dict[str, Any]:
-    """Wait for a row's result; a row that fails ends the run with its own words."""
+    """Wait for a row's result; of a row that fails, ``{"missing": why}``, and its own words on stderr."""
     try:
         out, err = process.communicate(timeout=job.warm_s + job.seconds + ROW_GRACE_S)
     except subprocess.TimeoutExpired:
-        raise SystemExit(f"{job.row}: still not finished") from None
+        return {"missing": "failed: it did not end"}
     if process.returncode or not out.strip():
-        raise SystemExit(f"{job.row} has failed:\n{err}")
+        print(f"{job.row} has failed:\n{err}", file=sys.stderr, flush=True)
+        return {"missing": f"failed: {(err.strip() or str(process.returncode)).splitlines()[-1][:80]}"}
     return dict(json.loads(out.splitlines()[-1]))
 
 

@@ -31,6 +31,8 @@ def measure(bench: Bench, cameras: int, seconds: float, every_s: float) -> dict[
     with bench.load(path, *arguments, core=None) as load:
         progress(f"{cameras} cameras for {seconds:.0f} s")
         result: dict[str, Any] = run(load.job(ROW, seconds, warm_s=0.0, every_s=every_s))
+        if "missing" in result:
+            raise SystemExit(f"memory: {result['missing']}")
         about = {"cameras": cameras, "seconds": seconds, "fps": 25, "frame_bytes": load.ready["frame_bytes"]}
         figures = Figures(about, {"Fleet": [result]}, [{"row": "Fleet", **load.report()}])
     return {"memory": figures}

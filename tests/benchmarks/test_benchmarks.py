@@ -14,7 +14,7 @@ import simplejpeg
 
 from benchmarks import pictures, reading, tables, targets
 from benchmarks.counting import Ends, Tally
-from benchmarks.harness import Bench
+from benchmarks.harness import Bench, Figures
 from benchmarks.load import SPREAD_NS, plan
 from benchmarks.receivers.peers import tutorial_frames
 from support import REPO
@@ -95,6 +95,15 @@ def test_memory_is_watched() -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=REPO, check=False)
     assert done.returncode == 0, done.stderr
     assert "resident memory" in done.stdout
+
+
+def test_a_row_that_fails_does_not_end_the_run(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    with bench.load(bench.pictures("QVGA", 16), "--arrival", "saturated", core=None) as load:
+        jobs = [(row, load.job(row, 0.1, warm_s=0.1)) for row in ("no such row", "bare recv_into")]
+        found = bench.rounds(Figures({}), load, jobs, 2, "rows")
+    assert found.rows["no such row"] == [{"missing": "failed: KeyError: 'no such row'"}]
+    assert [result["round"] for result in found.rows["bare recv_into"]] == [0, 1]
 
 
 # --- the load generator and the counting
