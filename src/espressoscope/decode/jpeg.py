@@ -146,7 +146,7 @@ class Decoder:
         Give what can be decoded of damaged pictures.
     """
 
-    def __init__(self, order: Order, partial: bool) -> None:
+    def __init__(self, order: Order = "RGB", partial: bool = False) -> None:
         self._order = order
         self._partial = partial
         self._image: NDArray[np.uint8] = np.empty(0, np.uint8)

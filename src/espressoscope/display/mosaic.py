@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from espressoscope.decode.jpeg import decode_again
+from espressoscope.decode import Decoder
 from espressoscope.display.fit import BACKGROUND, Resizer, clear_around, scale_for
 from espressoscope.display.grid import choose_grid
 from espressoscope.errors import DecodeError
@@ -60,6 +60,7 @@ class _Tile:
     gray: bool = False
     decodable: bool = False
     image: NDArray[np.uint8] | None = field(default=None, repr=False)
+    decoder: Decoder = field(default_factory=Decoder, repr=False)
 
 
 class _Layout(NamedTuple):
@@ -316,7 +317,7 @@ class Mosaic:
             tile.frame, tile.gray, tile.decodable = frame, gray, False
             scale = scale_for(frame.height, frame.width, self._tile)
             try:
-                tile.image = decode_again(frame, tile.image, scale, gray, "RGB", partial=False)
+                tile.image = tile.decoder.decode(frame, scale, gray)
             except DecodeError:
                 self.undecodable += 1
             else:
