@@ -1,8 +1,8 @@
 """JPEG to array, at the size asked for: by the picture, by the camera, or on threads for many cameras.
 
-`decode` does one picture. `Decoder` does those of one camera, one after the other, into one array. `DecodePool`
-does the newest ones of any number of cameras on a few threads. Where pictures come from is not this room's
-business: a `View` is handed frames, by a link or by anything else.
+`decode` does one picture. `Decoder` does those of one camera, one after the other, into one array.
+`DecodePool` does the newest ones of any number of cameras on a few threads. Where pictures come from is not
+this room's business: a `View` is handed frames, by a link or by anything else.
 """
 
 from espressoscope.decode.jpeg import MAX_PIXELS, MAX_SCANS, Decoder, decode
