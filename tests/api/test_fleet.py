@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -276,3 +277,20 @@ def test_a_fleet_left_open_says_so(simulated: list[SimulatedCamera]) -> None:
     with pytest.warns(ResourceWarning, match="never closed"):
         fleet.__del__()
     del fleet
+
+
+def test_what_opening_has_told_of_a_camera_spares_the_first_latest_the_wait(
+    simulated: list[SimulatedCamera],
+) -> None:
+    with socket.socket() as silent:  # accepts, and never says a word
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        with es.Fleet([simulated[0].url, address]) as fleet:
+            assert "no whole answer" in fleet.messages()[address]
+            began = time.monotonic()
+            frames = fleet.latest()
+            assert time.monotonic() - began < 3.0
+            assert frames[fleet.names[0]] is not None
+            assert frames[address] is None
+            assert "no whole answer" in fleet.messages()[address]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -110,3 +111,55 @@ def test_a_large_still_of_one_camera_holds_up_the_start_of_no_other(simulated: l
             )
         thread.join(20)
         starting.join(20)
+
+
+@pytest.mark.parametrize("fault", [None, "vanish"])
+def test_broken_off_large_stills_are_restored_side_by_side(
+    simulated: list[SimulatedCamera], fault: str | None
+) -> None:
+    fleet = es.Fleet(camera.url for camera in simulated).open()
+    fleet.start()
+    fleet.latest()
+    thread, ended = started(lambda: fleet.snap(framesize="SVGA"))
+    for camera in simulated:
+        wait_until(lambda camera=camera: "/capture" in str(camera.requests), what="the still to begin")  # type: ignore[misc]
+    with contextlib.ExitStack() as faults:
+        if fault is not None:
+            for camera in simulated:
+                faults.enter_context(camera.fault(fault))
+        began = time.monotonic()
+        fleet.close()
+        assert time.monotonic() - began < 1.0
+    thread.join(5)
+    assert isinstance(ended[0], es.CameraError)
+
+
+def test_functions_that_hang_are_waited_for_together(
+    simulated: list[SimulatedCamera], caplog: pytest.LogCaptureFixture
+) -> None:
+    released = threading.Event()
+    hanging: list[str] = []
+
+    def hang(frame: es.Frame, image: object) -> None:
+        hanging.append(frame.camera)
+        released.wait(20)
+
+    try:
+        fleet = es.Fleet(camera.url for camera in simulated).open()
+        views = [fleet.view(hang) for _ in range(4)]
+        wait_until(lambda: hanging, what="a function to hang")
+        began = time.monotonic()
+        fleet.close()
+        assert time.monotonic() - began < 1.0
+        assert "did not return within" in caplog.text
+        assert "within 0.0 s" not in caplog.text
+        count = len(hanging)
+        assert sum(view.decoded for view in views) == count
+    finally:
+        released.set()
+    wait_until(lambda: decode_threads() == 0, what="the threads that were left to end")
+    assert len(hanging) == count
+
+
+def decode_threads() -> int:
+    return sum(thread.name.startswith("espressoscope-decode") for thread in threading.enumerate())

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from espressoscope.api.locator import shared_locator
 from espressoscope.api.roll import Roll, card_of
 from espressoscope.api.runtime import Runtime, acquire_runtime
+from espressoscope.api.view import close_followers
 from espressoscope.engine.session import CameraSession
 from espressoscope.errors import CameraError, ConnectError, ConnectReason
 
@@ -139,8 +140,7 @@ class CameraHandle:
         session.closed = True
         self._cancel_calls()  # what began meanwhile; later calls find it closed
         try:
-            for follower in tuple(self._followers):
-                follower.close()
+            close_followers(self._followers)
             if runtime.in_loop_thread:
                 runtime.post(session.close())
             elif runtime.problem() is None:

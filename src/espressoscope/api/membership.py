@@ -18,6 +18,7 @@ from espressoscope.api.camera import Camera
 from espressoscope.api.names import unique_names
 from espressoscope.api.roll import Roll
 from espressoscope.api.runtime import Runtime, acquire_runtime
+from espressoscope.api.view import close_followers
 from espressoscope.errors import CameraError
 from espressoscope.lab.entries import Member
 from espressoscope.lab.fleet_file import FleetFile
@@ -224,8 +225,7 @@ class FleetHandle(Mapping[str, Camera]):
 
     def _leave(self, runtime: Runtime) -> None:
         try:
-            for follower in tuple(self._followers):
-                follower.close()
+            close_followers(self._followers)
             sessions = [camera._session for camera in self._cameras if camera._session is not None]
             if runtime.problem() is None:
                 with contextlib.suppress(concurrent.futures.CancelledError):

@@ -10,14 +10,13 @@ import concurrent.futures
 import contextlib
 import os
 import threading
-import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from espressoscope.api.follower import take_frames
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
     import numpy as np
@@ -29,11 +28,13 @@ if TYPE_CHECKING:
     from espressoscope.engine.session import CameraSession
     from espressoscope.model import Frame, Order, Scale
 
-__all__ = ["PictureView"]
+__all__ = ["PictureView", "close_followers"]
 
-_CLOSE_S = 0.8
-"""Longest wait, in seconds, for a function that is being called when its view is closed."""
+_CLOSE_S = 0.6
+"""Longest wait, in seconds, for functions that are being called when their views are closed."""
 _COUNTS = ("decoded", "superseded", "failed", "errors")
+
+_Place: TypeAlias = "tuple[Runtime, CameraSession, View]"
 
 _guard = threading.Lock()
 _pool: tuple[int, DecodePool] | None = None
@@ -74,7 +75,7 @@ class PictureView:
         self._order: Order = order
         self._partial = partial
         self._lock = threading.RLock()
-        self._places: dict[str, tuple[Runtime, CameraSession, View]] = {}
+        self._places: dict[str, _Place] = {}
         self._gone: Counter[str] = Counter()
         self._closed = False
         self._followers = followers
@@ -108,22 +109,7 @@ class PictureView:
         with self._lock:
             place = self._places.pop(name, None)
         if place is not None:
-            self._let_go([place])
-
-    def _let_go(self, places: list[tuple[Runtime, CameraSession, View]]) -> None:
-        runtime = places[0][0]
-        try:
-            if runtime.problem() is None:
-                with contextlib.suppress(concurrent.futures.CancelledError, RuntimeError):  # it is ending
-                    runtime.call(_leave(places), pending=set())
-        finally:
-            # One deadline for all: a function that hangs may hang for several cameras.
-            end = time.monotonic() + _CLOSE_S
-            for _, _, view in places:
-                view.close(max(0.0, end - time.monotonic()))
-            with self._lock:
-                for _, _, view in places:
-                    self._gone.update({count: getattr(view, count) for count in _COUNTS})
+            _end_places([(self, [place])])
 
     # ---- for users ----------------------------------------------------------------------------------
 
@@ -187,15 +173,17 @@ class PictureView:
         """Call the function no more; when this returns it is not running either.
 
         Twice does nothing. From inside the function it ends the view when the function returns. A function
-        that hangs is left to itself after 0.8 s, with a line in the log.
+        that hangs is left to itself after 0.6 s, with a line in the log.
         """
+        close_followers([self])
+
+    def _take_places(self) -> list[_Place]:
         with self._lock:
             self._closed = True
             places = list(self._places.values())
             self._places.clear()
-        if places:
-            self._let_go(places)
         self._followers.discard(self)
+        return places
 
     def __enter__(self) -> PictureView:
         return self
@@ -206,5 +194,37 @@ class PictureView:
         self.close()
 
 
-async def _leave(places: list[tuple[Runtime, CameraSession, View]]) -> None:
+def close_followers(followers: Iterable[Follower]) -> None:
+    """Close several at once: functions that hang are waited for together, not one after the other."""
+    followers = tuple(followers)
+    taken = [(each, each._take_places()) for each in followers if isinstance(each, PictureView)]
+    try:
+        for each in followers:
+            if not isinstance(each, PictureView):
+                each.close()
+    finally:
+        _end_places(taken)
+
+
+def _end_places(taken: list[tuple[PictureView, list[_Place]]]) -> None:
+    """Take frames no more, see to it that no function is called any more, and keep the counts."""
+    places = [place for _, those in taken for place in those]
+    if not places:
+        return
+    from espressoscope.decode import close_all
+
+    runtime = places[0][0]
+    try:
+        if runtime.problem() is None:
+            with contextlib.suppress(concurrent.futures.CancelledError, RuntimeError):  # it is ending
+                runtime.call(_leave(places), pending=set())
+    finally:
+        close_all([view for _, _, view in places], _CLOSE_S)
+        for picture_view, those in taken:
+            with picture_view._lock:
+                for _, _, view in those:
+                    picture_view._gone.update({count: getattr(view, count) for count in _COUNTS})
+
+
+async def _leave(places: list[_Place]) -> None:
     await asyncio.gather(*(session.leave_frames(view) for _, session, view in places))

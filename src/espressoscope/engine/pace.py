@@ -156,7 +156,7 @@ def _as_fps(brake_ms: SettingValue | None) -> float | None:
 def _checked(value: SettingValue, camera: str) -> float:
     try:
         limit = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         limit = math.nan
     if limit == 0 or _LOWEST <= limit <= _HIGHEST:
         return limit

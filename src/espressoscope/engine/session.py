@@ -109,6 +109,7 @@ class CameraSession(SessionControls):
         self._mode: Literal["mjpeg", "snapshots"] = "mjpeg"
         self._ready_source: OpenedStream | None = None
         self._reaching = asyncio.Lock()
+        self._awaited_restoring = False
         self._locator = locator
         self._seek_again = 0.0
         self._whereabouts = Whereabouts(locator, self._move_to, self.link)
@@ -236,9 +237,11 @@ class CameraSession(SessionControls):
         self._whereabouts.close()
         await self.link.stop()
         # A large still that was broken off is restoring the camera's size: that takes two short requests.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_RESTORE_S), self.pausing:
-                pass
+        if not self._awaited_restoring:
+            self._awaited_restoring = True
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_RESTORE_S), self.pausing:
+                    pass
         if self._ready_source is not None:
             self._ready_source.connection.abort()
             self._ready_source = None
@@ -262,7 +265,7 @@ class CameraSession(SessionControls):
             self.check_open()
             self.choose(source, None)
             self.kept = True
-            self.link.start()
+            self._start()
 
     async def let_go(self) -> None:
         """End what `keep_streaming` began; consumers that are left keep the stream."""
@@ -276,7 +279,14 @@ class CameraSession(SessionControls):
             self.check_open()
             self.choose(source, interval_s)
             self.users += 1
-            self.link.start()
+            self._start()
+
+    def _start(self) -> None:
+        """Start the link; why a camera could not be reached holds until an attempt says otherwise."""
+        known = None if self.reached else self.link.last_error
+        self.link.start()
+        if known is not None:
+            self.link.last_error = known
 
     async def end_streaming(self) -> None:
         """One consumer less; the last one stops the stream, unless it is kept."""
