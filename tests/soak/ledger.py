@@ -73,7 +73,7 @@ class Account:
         self._began = False
         self._sent: deque[tuple[float, Name]] = deque()
         self._received: deque[_Waiting] = deque()
-        self._singles: deque[str] = deque(maxlen=1000)
+        self._singles: deque[str] = deque(maxlen=100)
 
     def note_sent(self, names: Iterable[Name]) -> None:
         """Take note of frames sent on the stream."""

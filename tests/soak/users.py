@@ -208,6 +208,7 @@ class Hands(User):
         self.done: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self._pauses = 0
+        self._mosaic: NDArray[np.uint8] | None = None
 
     def work(self) -> None:
         """Do everything once, then this and that, until told to stop."""
@@ -290,8 +291,9 @@ class Hands(User):
         self.view.gray = self.dice.random() < 0.3
 
     def draw(self) -> None:
-        """Have all cameras drawn in one picture."""
-        if self.fleet.mosaic().ndim != 3:
+        """Have all cameras drawn in one picture, the same array again and again, as a display does."""
+        self._mosaic = self.fleet.mosaic(out=self._mosaic)
+        if self._mosaic.ndim != 3:
             self.findings.add("user", "mosaic() gave no picture")
 
     def stop_and_start(self) -> None:
