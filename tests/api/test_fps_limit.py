@@ -27,7 +27,7 @@ def test_a_camera_with_a_brake_keeps_the_limit_itself() -> None:
         wait_until(lambda: cam.stats.fps > 10, 8, what="the full rate")
 
 
-@pytest.mark.parametrize("asked", [0.4, -1, 61, "fast"])
+@pytest.mark.parametrize("asked", [0.4, -1, 61, 10**400, "fast"])
 def test_a_limit_that_would_end_the_stream_is_refused(asked: float) -> None:
     with SimulatedCamera(fps=25, side_delays=False) as simulated, es.Camera(simulated.url) as cam:
         with pytest.raises(es.SettingError, match="fps_limit"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import time
@@ -105,6 +106,27 @@ def test_another_camera_at_its_address_is_not_taken_for_it(ports: list[int]) -> 
             assert fleet[name].info.url == simulated_url(ports[1])
         with es.Camera(other.url) as cam:
             assert cam.info.mac == other.mac
+
+
+def test_a_still_without_a_stream_is_not_taken_by_another_camera(ports: list[int]) -> None:
+    with camera_at(ports[0], 8) as simulated:
+        cam = es.Camera(simulated.url).open()
+        assert shown(cam.snap()) == 8
+    time.sleep(0.5)  # as the break above
+    with cam, camera_at(ports[0], 9) as other:
+        for framesize in (None, "SVGA"):
+            with pytest.raises(es.ConnectError, match="another camera answers"):
+                cam.snap(framesize)
+        assert not other.captured.total
+        with camera_at(ports[1], 8):
+
+            def found() -> bool:
+                with contextlib.suppress(es.ConnectError):
+                    return shown(cam.snap()) == 8
+                return False
+
+            wait_until(found, 20, what="a still of its own")
+            assert cam.info.url == simulated_url(ports[1])
 
 
 def test_a_camera_known_by_its_mac_is_not_mixed_up_when_opened(ports: list[int]) -> None:

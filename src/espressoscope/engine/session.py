@@ -194,7 +194,11 @@ class CameraSession(SessionControls):
     async def verify_if_doubtful(self) -> None:
         """Make sure that this is still the same camera, if another one may have taken its place by now."""
         if self.device is not None and self._whereabouts.doubtful:
-            await self._verify()
+            try:
+                await self._verify()
+            except CameraError as error:
+                self._whereabouts.missed(self.info, error)  # where it is now is asked for the next time
+                raise
 
     async def _verify(self) -> None:
         """Make sure, after a break, that this is still the same camera, and read its settings anew.

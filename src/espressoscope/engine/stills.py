@@ -59,6 +59,7 @@ class Stills:
             idle = session.link.stopped
             if device is not None and path is not None and (idle or session.mode == "snapshots"):
                 if idle:
+                    await session.verify_if_doubtful()
                     await session.upkeep.assure()
                 # With a poller the one-at-a-time control port keeps the captures in order.
                 frame = self._frame(await capture_fresh(device.port, path))
@@ -108,6 +109,7 @@ class Stills:
         wanted = str(device.table.check(device.table.spec("framesize"), framesize))
         async with session.pausing:
             session.check_open()
+            await session.verify_if_doubtful()
             resume = not session.link.stopped
             await session.status()
             before = device.framesize_index
