@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import threading
+import weakref
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,7 @@ from support import wait_until
 if TYPE_CHECKING:
     import numpy as np
 
+    from espressoscope.decode import View
     from espressoscope.model import Frame
 
 
@@ -35,6 +38,28 @@ def test_threads_live_from_the_first_view_to_the_last() -> None:
         put_and_wait(third, frame(1))
         assert third.decoded == 1
     assert decode_threads() == set()
+
+
+def test_views_that_were_in_line_at_the_end_are_let_go() -> None:
+    pool = DecodePool(1)
+    taker = Taker()
+    views: list[View] = []
+
+    def close_both(frame: Frame, image: np.ndarray) -> None:
+        taker(frame, image)
+        close_all(views)
+
+    views += [pool.view(close_both), pool.view(taker)]
+    taker.hold()
+    views[0].put(frame(1))
+    taker.wait_inside()
+    views[1].put(frame(2))  # in line behind the first
+    taker.let_go()
+    wait_until(lambda: decode_threads() == set())
+    gone = weakref.ref(views[1])
+    views.clear()
+    gc.collect()
+    assert gone() is None
 
 
 def test_as_many_threads_as_processors_and_not_many() -> None:

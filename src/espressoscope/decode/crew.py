@@ -92,6 +92,9 @@ class Crew:
 
     def look(self) -> None:
         """Replace workers that do not come back from a turn; called while all are busy."""
+        if self.over:
+            self.ready.clear()  # nobody comes any more
+            return
         now = time.monotonic()
         if now < self._look_at:
             return
@@ -183,6 +186,7 @@ class Crew:
             worker.dismiss()
         while self.wake():
             pass
+        self.ready.clear()  # closed views, which nobody is to keep
         return workers
 
 
