@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import espressoscope as es
+from espressoscope.api import handle, membership
 from espressoscope.sim import SimulatedCamera, simulate
 from support import wait_until
 
@@ -159,6 +160,27 @@ def test_functions_that_hang_are_waited_for_together(
         released.set()
     wait_until(lambda: decode_threads() == 0, what="the threads that were left to end")
     assert len(hanging) == count
+
+
+def test_ctrl_c_while_closing_leaves_nothing_open(
+    simulated: list[SimulatedCamera], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(followers: object) -> None:
+        raise KeyboardInterrupt
+
+    with es.Camera(simulated[2].url) as other:  # keeps the loop running
+        fleet = es.Fleet(camera.url for camera in simulated[:2]).open()
+        single = fleet[fleet.names[0]]
+        fleet.start()
+        fleet.latest()
+        with monkeypatch.context() as patch:
+            patch.setattr(membership, "close_followers", interrupted)
+            patch.setattr(handle, "close_followers", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                fleet.close()
+        assert {stats.state for stats in fleet.stats().values()} == {es.LinkState.STOPPED}
+        assert "closed" in repr(single)
+        assert other.snap()
 
 
 def decode_threads() -> int:

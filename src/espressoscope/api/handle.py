@@ -141,13 +141,15 @@ class CameraHandle:
         self._cancel_calls()  # what began meanwhile; later calls find it closed
         try:
             close_followers(self._followers)
-            if runtime.in_loop_thread:
-                runtime.post(session.close())
-            elif runtime.problem() is None:
-                with contextlib.suppress(concurrent.futures.CancelledError):
-                    runtime.call(session.close(), pending=set())
-        finally:
-            runtime.release()
+        finally:  # also when Ctrl-C has interrupted that
+            try:
+                if runtime.in_loop_thread:
+                    runtime.post(session.close())
+                elif runtime.problem() is None:
+                    with contextlib.suppress(concurrent.futures.CancelledError):
+                        runtime.call(session.close(), pending=set())
+            finally:
+                runtime.release()
 
     def _cancel_calls(self) -> None:
         for future in tuple(self._pending):

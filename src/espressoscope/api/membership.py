@@ -224,16 +224,15 @@ class FleetHandle(Mapping[str, Camera]):
             self._lock.release()
 
     def _leave(self, runtime: Runtime) -> None:
-        try:
-            close_followers(self._followers)
+        with contextlib.ExitStack() as ending:  # all of it, whatever interrupts a part
+            ending.callback(runtime.release)
+            for camera in self._cameras:
+                ending.callback(camera.close)
             sessions = [camera._session for camera in self._cameras if camera._session is not None]
+            close_followers(self._followers)
             if runtime.problem() is None:
                 with contextlib.suppress(concurrent.futures.CancelledError):
                     runtime.call(_close(sessions), pending=set())
-            for camera in self._cameras:
-                camera.close()
-        finally:
-            runtime.release()
 
     def __enter__(self) -> Self:
         return self.open()
