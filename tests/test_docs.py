@@ -316,7 +316,7 @@ KEYS = {
 }
 
 
-@pytest.mark.parametrize("command", KEYS)
+@pytest.mark.parametrize("command", sorted(set(KEYS) - {"wifi"}))  # that one is for cameras far from here
 def test_json_keys_are_those_the_page_tells(
     command: str, cameras: list[SimulatedCamera], tmp_path: Path
 ) -> None:
@@ -347,6 +347,7 @@ def test_json_keys_are_those_the_page_tells(
         "fleet profile save": ["root", "--from", "A1"],
         "fleet profile list": [],
         "fleet profile forget": ["leaf"],
+        "doctor": [camera],
         "simulate": ["--port", "0", "--seconds", "0"],
         "demo": ["--cameras", "1", "--seconds", "0.5", "--no-window"],
     }[command]
@@ -360,7 +361,7 @@ def test_json_keys_are_those_the_page_tells(
         stdin=subprocess.DEVNULL,
     )
     assert done.returncode == differs, done.stderr
-    found = json.loads(done.stdout)
+    found = json.loads(done.stdout.splitlines()[0])
     if command == "status":
         assert found["camera"]
         assert found["framesize"] in SIZES

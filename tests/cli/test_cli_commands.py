@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 INFO_KEYS = ["name", "url", "stream_url", "mac", "firmware"]
 FRAME_KEYS = ["received_at", "received_ns", "bytes", "width", "height", "sha256", "status"]
-COMMANDS = ["discover", "status", "set", "snap", "stream", "watch", "identify", "simulate", "demo"]
+COMMANDS = [
+    *("discover", "status", "set", "snap", "stream", "watch", "identify"),
+    *("doctor", "wifi", "simulate", "demo"),
+]
 
 
 def port_of(address: str) -> str:

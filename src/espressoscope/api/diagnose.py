@@ -66,4 +66,4 @@ def diagnose(
         return Reports(lambda tell: examine_camera(address, tell, mac))
     places = find_places(networks)
     examine = examine_network if search else why_none
-    return Reports(lambda tell: examine(places, tell))
+    return Reports(lambda tell: examine(places, tell, given=networks is not None))

@@ -7,12 +7,14 @@ import typer
 from espressoscope.cli.control import set_settings, status
 from espressoscope.cli.demo import demo
 from espressoscope.cli.discover import discover
+from espressoscope.cli.doctor import doctor
 from espressoscope.cli.fleet import fleet
 from espressoscope.cli.identify import identify
 from espressoscope.cli.simulate import simulate
 from espressoscope.cli.snap import snap
 from espressoscope.cli.stream import stream
 from espressoscope.cli.watch import watch
+from espressoscope.cli.wifi import wifi
 
 __all__ = ["app"]
 
@@ -54,5 +56,7 @@ app.command()(stream)
 app.command()(watch)
 app.add_typer(fleet, name="fleet")
 app.command()(identify)
+app.command()(doctor)
+app.command()(wifi)
 app.command()(simulate)
 app.command()(demo)

@@ -64,7 +64,7 @@ def discover(
                 run.out.json(**as_keys(info))
         if not found:
             run.code = FAILED
-            say_why_none(run.out, narrowed=bool(network or port))
+            say_why_none(run.out, network, narrowed=bool(network or port))
 
 
 def as_keys(info: es.CameraInfo, *, found_by: bool = True) -> dict[str, Any]:
@@ -146,16 +146,18 @@ class SearchDisplay:
             self._live.update(Group(*parts, self._progress), refresh=True)
 
 
-def say_why_none(out: Output, *, narrowed: bool) -> None:
-    """Say that nothing was found, and what to try."""
+def say_why_none(out: Output, networks: list[str] | None = None, *, narrowed: bool) -> None:
+    """Say that nothing was found, what this computer's networks tell about that, and what to try."""
     out.error("no camera was found")
-    tips = [
+    with es.diagnose(networks=networks or None, search=False) as findings:
+        tips = [f"{finding.words} {finding.advice}" for finding in findings]
+    tips += [
         "Is the camera powered, and has it had ten seconds to start?",
         "Is this computer in the same network? Many phones' hotspots and guest networks keep devices apart",
         "A camera that knows no network makes its own: join the WiFi Matchboxscope-..., then look again "
         "(it is 192.168.4.1)",
         "A new board needs firmware first: https://matchboxscope.github.io flashes it from the browser",
-        "You know its address? espressoscope status ADDRESS says what is there",
+        "You know its address? espressoscope doctor ADDRESS says what is wrong there",
     ]
     if narrowed:
         tips.insert(0, "Only the networks and ports given were searched: leave --network and --port out")

@@ -48,6 +48,8 @@ def doctor(
     with CommandRun(as_json, verbose) as run:
         try:
             findings = es.diagnose(camera)
+        except es.FleetFileError:
+            raise
         except es.CameraError as error:  # nothing has been sent: what was typed cannot be looked at
             where = f"{error.camera}: " if error.camera else ""
             raise WrongUse(where + error.message, error.hint) from error

@@ -127,7 +127,7 @@ def _found(run: CommandRun, network: list[str] | None, port: list[str] | None) -
         infos = in_order(display.follow(search))
     if not infos:
         run.code = FAILED
-        say_why_none(run.out, narrowed=bool(network or port))
+        say_why_none(run.out, network, narrowed=bool(network or port))
     return infos
 
 

@@ -63,6 +63,8 @@ def wifi(
         last = None
         try:
             steps = es.join_wifi(camera, ssid, password, timeout=timeout, networks=network or None)
+        except es.FleetFileError:
+            raise
         except es.CameraError as error:  # nothing has been sent: what was typed cannot be used
             where = f"{error.camera}: " if error.camera else ""
             raise WrongUse(where + error.message, error.hint) from error

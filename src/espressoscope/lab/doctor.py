@@ -47,7 +47,7 @@ _AT_ONCE: Final = 8
 _MOST_NAMED: Final = 6
 
 
-async def examine_network(places: Places, tell: Callable[[Finding], None]) -> None:
+async def examine_network(places: Places, tell: Callable[[Finding], None], *, given: bool = False) -> None:
     """Look at this computer's networks, search for cameras, and look at those found.
 
     Parameters
@@ -56,19 +56,21 @@ async def examine_network(places: Places, tell: Callable[[Finding], None]) -> No
         Where to search.
     tell : callable
         Takes findings as they come, on the loop's thread.
+    given : bool
+        The networks were chosen for this search, not by rule.
     """
     around = Surroundings(local_links())
     for found in around.describe():
         tell(found)
-    await _search(places, around, tell)
+    await _search(places, around, tell, given)
 
 
-async def why_none(places: Places, tell: Callable[[Finding], None]) -> None:
+async def why_none(places: Places, tell: Callable[[Finding], None], *, given: bool = False) -> None:
     """Say what may be the reason that a search in these places, just over, found nothing; sends nothing."""
     around = Surroundings(local_links())
     for found in around.oddities():
         tell(found)
-    for found in await _in_vain(places, around):
+    for found in await _in_vain(places, around, given):
         tell(found)
 
 
@@ -96,7 +98,7 @@ async def examine_camera(
 # --- without a camera
 
 
-async def _search(places: Places, around: Surroundings, tell: Callable[[Finding], None]) -> None:
+async def _search(places: Places, around: Surroundings, tell: Callable[[Finding], None], given: bool) -> None:
     infos: list[CameraInfo] = []
     progress: list[SearchProgress] = []
     over = False
@@ -115,7 +117,7 @@ async def _search(places: Places, around: Surroundings, tell: Callable[[Finding]
         tell(finding("search-cut", seconds=f"{_SEARCH_S:.0f}", asked=asked, total=total))
     if not infos:
         tell(finding("no-camera", places=places.describe()))
-        for said in await _in_vain(places, around):
+        for said in await _in_vain(places, around, given):
             tell(said)
         return
     named = ", ".join(f"{info.name} at {info.url.removeprefix('http://')}" for info in infos[:_MOST_NAMED])
@@ -129,10 +131,9 @@ async def _search(places: Places, around: Surroundings, tell: Callable[[Finding]
         await _boards(infos, tell)
 
 
-async def _in_vain(places: Places, around: Surroundings) -> list[Finding]:
+async def _in_vain(places: Places, around: Surroundings, given: bool) -> list[Finding]:
     found: list[Finding] = []
-    named = os.environ.get("ESPRESSOSCOPE_NETWORKS", "").strip()
-    if named and not places.remembers:
+    if not given and os.environ.get("ESPRESSOSCOPE_NETWORKS", "").strip():
         found.append(finding("search-limited", networks=places.describe()))
     found += around.unknown(places.networks)
     return found + await around.alive(places.networks)

@@ -1,7 +1,8 @@
-"""What this computer knows of its networks without sending a packet, and what that says about a camera."""
+"""What this computer knows of its networks, and what that says about a camera that does not answer."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import ipaddress
@@ -12,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from espressoscope.discovery.neighbours import Neighbours
-from espressoscope.discovery.places import ACCESS_POINT
+from espressoscope.discovery.places import ACCESS_POINT, find_places
+from espressoscope.errors import DiscoveryError
 from espressoscope.lab.doctor_words import Finding, finding
 
 if TYPE_CHECKING:
@@ -27,6 +29,12 @@ _ACCESS_POINT_NETWORK: Final = ipaddress.IPv4Network("192.168.4.0/24")
 
 _ANYWHERE: Final = ("192.0.2.1", 9)
 """An address of nobody (RFC 5737), to ask which way packets to the internet would leave."""
+
+_DISCARD: Final = 9
+_POKES_TOGETHER: Final = 32
+_POKE_PAUSE_S: Final = 0.01
+_POKE_WAIT_S: Final = 0.7
+"""Radios that sleep take up to 0.6 s."""
 
 _FORBIDDEN: Final = {errno.EPERM, errno.EACCES}
 _TCP_TABLES: Final = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
@@ -132,6 +140,8 @@ class Surroundings:
             if self.links and ":" not in host:
                 return [finding("beyond", host=host, networks=self.names)]
             return [finding("silent", host=host, port=port, seconds=f"{seconds:.0f}")]
+        around = [link.network for link in self._real if ipaddress.ip_address(host) in link.network]
+        awake = _may_be_asked(host) and await _wake_table(host, around)
         macs = await self._neighbours.macs()
         if host in macs:
             return [finding("deaf", host=host, port=port, mac=macs[host])]
@@ -139,12 +149,10 @@ class Surroundings:
             found = [finding("silent", host=host, port=port, seconds=f"{seconds:.0f}")]
         else:
             found = [finding("absent", host=host)]
-        address = ipaddress.ip_address(host)
-        around = [link.network for link in self.links if address in link.network]
-        return [*found, *await self.alive(around)]
+        return [*found, *await self.alive(around)] if awake else found
 
     async def alive(self, networks: Iterable[Network]) -> list[Finding]:
-        """Say how many devices have answered this computer lately in networks that were searched in vain."""
+        """Say how many devices have answered in networks whose addresses were all asked for just now."""
         macs = await self._neighbours.macs()
         found: list[Finding] = []
         told = macs or self.platform == "linux"
@@ -161,6 +169,35 @@ class Surroundings:
         if self.platform == "darwin" and self._real:
             found.append(finding("local-network-permission"))
         return found
+
+
+def _may_be_asked(host: str) -> bool:
+    """Tell whether the networks that may be searched hold this address."""
+    try:
+        return any(ipaddress.ip_address(host) in network for network in find_places().networks)
+    except DiscoveryError:
+        return False
+
+
+async def _wake_table(host: str, around: Iterable[ipaddress.IPv4Network]) -> bool:
+    """Have the system ask for every address near one, so that its table tells who is there.
+
+    An empty datagram to the discard port of each of 254 addresses: the system first asks who has the address.
+    Who is there answers on that level, whatever ports are open. Tells whether it could be done.
+    """
+    near = ipaddress.ip_network(f"{host}/24", strict=False)
+    asked = 0
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.setblocking(False)
+        for number, address in enumerate(near.hosts()):
+            if any(address in network for network in around):
+                with contextlib.suppress(OSError):
+                    sock.sendto(b"", (str(address), _DISCARD))
+                    asked += 1
+            if number % _POKES_TOGETHER == 0:
+                await asyncio.sleep(_POKE_PAUSE_S)
+    await asyncio.sleep(_POKE_WAIT_S)
+    return asked > 0
 
 
 def source_towards(host: str, port: int) -> str | None:

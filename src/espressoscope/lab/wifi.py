@@ -175,7 +175,8 @@ async def join_wifi(
     if mac is None:
         tell(_step("no-mac", ssid=ssid))
         return
-    hunt = _Hunt(mac, ssid, restarted_at, tell, networks)
+    port = None if address.port == 80 else address.port
+    hunt = _Hunt(mac, ssid, restarted_at, tell, networks, port)
     try:
         async with asyncio.timeout(timeout_s):
             tell(await hunt.run())
@@ -211,6 +212,7 @@ class _Hunt:
         restarted_at: float,
         tell: Callable[[WifiStep], None],
         networks: str | Network | Iterable[str | Network] | None,
+        port: int | None,
     ) -> None:
         self.not_restarted = False
         self._mac = mac
@@ -218,6 +220,7 @@ class _Hunt:
         self._restarted_at = restarted_at
         self._tell = tell
         self._networks = networks
+        self._port = port
         self._looked = ""
 
     async def run(self) -> WifiStep:
@@ -232,7 +235,7 @@ class _Hunt:
     async def _round(self) -> WifiStep | None:
         with contextlib.suppress(TimeoutError, DiscoveryError):
             # Anew each time: this computer may have changed its network.
-            places = find_places(self._networks)
+            places = find_places(self._networks, self._port)
             where = places.describe()
             if where != self._looked:
                 self._looked = where
