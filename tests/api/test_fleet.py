@@ -125,6 +125,18 @@ def test_a_fleet_can_be_opened_again(simulated: list[SimulatedCamera]) -> None:
 # ---- absent cameras
 
 
+def test_a_name_that_is_none_costs_only_itself(simulated: list[SimulatedCamera]) -> None:
+    with es.Fleet([simulated[0].url, "nobody of this name"]) as fleet:
+        first, nobody = fleet.names
+        assert nobody == "nobody of this name"
+        assert fleet.messages()[nobody]
+        assert fleet.latest()[first] is not None
+        assert fleet.latest()[nobody] is None
+        assert isinstance(fleet.snap()[nobody], es.ConnectError)
+    with pytest.raises(es.ConnectError, match="neither a camera of the fleet file nor an address"):
+        es.Camera("nobody of this name").open()
+
+
 def test_an_absent_camera_costs_only_itself(simulated: list[SimulatedCamera], dead: str) -> None:
     with es.Fleet([simulated[0].url, dead, simulated[1].url]) as fleet:
         assert fleet.names[1] == dead

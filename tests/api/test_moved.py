@@ -247,3 +247,13 @@ def test_a_refused_password_is_no_reason_to_look_elsewhere(ports: list[int]) -> 
         with pytest.raises(es.ConnectError) as caught:
             es.Camera(info).open()
     assert caught.value.reason is es.ConnectReason.AUTH
+
+
+def test_another_camera_at_its_address_is_not_set(ports: list[int]) -> None:
+    with camera_at(ports[0], 11) as simulated:
+        cam = es.Camera(simulated.url).open()
+    with cam, camera_at(ports[0], 12) as other:
+        wait_until(lambda: cam._session is not None and cam._session._whereabouts.doubtful, what="doubt")
+        with pytest.raises(es.ConnectError, match="another camera answers"):
+            cam.set(quality=40)
+        assert not any("/control" in line for line in other.requests)

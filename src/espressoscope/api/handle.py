@@ -13,11 +13,13 @@ import warnings
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from espressoscope.api.locator import shared_locator
-from espressoscope.api.roll import Roll, card_of
+from espressoscope.api.roll import Card, Roll, card_of
 from espressoscope.api.runtime import Runtime, acquire_runtime
 from espressoscope.api.view import close_followers
+from espressoscope.device.address import Address
 from espressoscope.engine.session import CameraSession
 from espressoscope.errors import CameraError, ConnectError, ConnectReason
+from espressoscope.model import CameraInfo
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
     from espressoscope.api.follower import Follower
     from espressoscope.lab.entries import Member
-    from espressoscope.model import CameraInfo
 
 __all__ = ["CameraHandle"]
 
@@ -93,8 +94,15 @@ class CameraHandle:
             with contextlib.suppress(CameraError):
                 error.hint = f"No camera of the fleet file has this name. {Roll().hint(self._card.name)}"
 
-    def _attach(self, roll: Roll | None = None) -> tuple[Runtime, CameraSession]:
+    def _attach(self, roll: Roll | None = None, *, strict: bool = True) -> tuple[Runtime, CameraSession]:
         """Make it usable without reaching it; a name is looked up now.
+
+        Parameters
+        ----------
+        roll : Roll, optional
+            Where names are looked up.
+        strict : bool
+            Refuse what is no name. Otherwise it counts as a host nobody knows, as it may in a fleet.
 
         Raises
         ------
@@ -105,7 +113,14 @@ class CameraHandle:
         """
         with self._lock:
             if self._session is None or self._runtime is None:
-                card = (roll or Roll()).look_up(self._card)
+                try:
+                    card = (roll or Roll()).look_up(self._card)
+                except ConnectError:
+                    if strict:
+                        raise
+                    # .invalid is never resolved (RFC 2606).
+                    info = CameraInfo(self._card.name, "http://invalid", None, None, "unknown", "given")
+                    card = Card(Address("unknown.invalid", 80), info)
                 assert card.address is not None
                 runtime = acquire_runtime()
                 self._runtime = runtime

@@ -172,7 +172,7 @@ class FleetHandle(Mapping[str, Camera]):
     def _join(self, runtime: Runtime, newcomers: Sequence[Camera], name: str | None) -> list[str]:
         """Reach cameras and give them their places; tell the name of each, of a twin that of its board."""
         roll = Roll()  # the fleet file is read once for all of them
-        sessions = [camera._attach(roll)[1] for camera in newcomers]
+        sessions = [camera._attach(roll, strict=False)[1] for camera in newcomers]
         self._call(runtime, _reach(sessions))
         for camera, session in zip(newcomers, sessions, strict=True):
             camera._explain(session.link.last_error, session)

@@ -79,6 +79,9 @@ class SessionControls:
         """Set, read back, report; see `CameraDevice.set`, and `Pace` for ``fps_limit``."""
         device = self.controls
         plan = self.pace.plan(device, values)
+        if plan.sent:
+            await self.verify_if_doubtful()  # another board may have its address by now
+            device = self.controls
         size = self.sizes.size()
         try:
             if not plan.sent:
@@ -94,6 +97,10 @@ class SessionControls:
         finally:
             self._note_rate()
         return plan.report(device, results)
+
+    async def verify_if_doubtful(self) -> None:
+        """Make sure that this is still the same camera, if another one may have taken its place by now."""
+        raise NotImplementedError
 
     async def _restart(self) -> None:
         """Let the running stream begin anew, because it is to come from elsewhere."""
