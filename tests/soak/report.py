@@ -105,9 +105,10 @@ class Report:
             if not served:
                 rows.append(f"{name:13} {recoveries.struck[name]:7} {recoveries.hits[name]:7} {0:10}")
                 continue
+            late = sum(end_s > RECOVERY_S for end_s in ends)
             rows.append(
                 f"{name:13} {recoveries.struck[name]:7} {recoveries.hits[name]:7} {len(served):10}"
-                f" {statistics.median(ends):19.2f} s {max(ends):5.2f} s {sum(end > RECOVERY_S for end in ends):5}"
+                f" {statistics.median(ends):19.2f} s {max(ends):5.2f} s {late:5}"
                 f" {statistics.median(served):23.2f} s {max(served):5.2f} s"
             )
         return rows
