@@ -31,6 +31,7 @@ class Before:
     def __init__(self) -> None:
         self._holdings = Holdings.now()
         self._handles = _handles()
+        self._objects = _objects()
 
     def compare(self, findings: Findings) -> None:
         """Note everything that is held now and was not then."""
@@ -38,10 +39,13 @@ class Before:
             findings.add("left", line)
         for kind, count in (_handles() - self._handles).items():
             findings.add("left", f"{count} open {kind}")
-        gc.collect()
-        objects = Counter(type(each).__name__ for each in gc.get_objects() if _is_ours(each))
-        for name, count in objects.items():
+        for name, count in (_objects() - self._objects).items():
             findings.add("left", f"{count} {name}")
+
+
+def _objects() -> Counter[str]:
+    gc.collect()
+    return Counter(type(each).__name__ for each in gc.get_objects() if _is_ours(each))
 
 
 def _is_ours(thing: object) -> bool:
