@@ -46,6 +46,7 @@ def live(netns: PrivateNetwork, tmp_path: Path, **plan: Any) -> dict[str, Any]:
 def test_the_only_camera_is_found_and_looked_at(netns: PrivateNetwork, tmp_path: Path) -> None:
     report = live(netns, tmp_path, own=OWN, cameras=[CAMERA], diagnose=[{}, {"camera": "10.77.0.9"}])
     assert wrong(report, 0) == wrong(report, 1) == set()
+    assert len(codes(report, 0)) == len(report["findings"][0]["found"]), "nothing is said twice"
     assert {"network", "cameras", "camera", "pictures", "let-go"} <= set(codes(report, 0))
     assert codes(report)["network"] == "This computer is in 10.77.0.0/24 (near, 10.77.0.1)."
     assert "One camera found: Matchboxscope at 10.77.0.9." in codes(report)["cameras"]

@@ -29,7 +29,7 @@ from espressoscope.lab.doctor_stream import SILENCE_S, watch
 from espressoscope.lab.doctor_words import Finding, finding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from espressoscope.device.address import Address
     from espressoscope.discovery.places import Places
@@ -59,10 +59,12 @@ async def examine_network(places: Places, tell: Callable[[Finding], None], *, gi
     given : bool
         The networks were chosen for this search, not by rule.
     """
-    around = Surroundings(local_links())
-    for found in around.describe():
-        tell(found)
-    await _search(places, around, tell, given)
+    with _within_time(tell):
+        async with asyncio.timeout(LONGEST_S):
+            around = Surroundings(local_links())
+            for found in around.describe():
+                tell(found)
+            await _search(places, around, tell, given)
 
 
 async def why_none(places: Places, tell: Callable[[Finding], None], *, given: bool = False) -> None:
@@ -88,9 +90,22 @@ async def examine_camera(
     wanted_mac : str, optional
         Of the camera that should be there.
     """
-    try:
+    with _within_time(tell):
         async with asyncio.timeout(LONGEST_S):
-            await _camera(address, Surroundings(local_links()), tell, wanted_mac)
+            around = Surroundings(local_links())
+            host = await _number_of(address, tell)
+            if host is None:
+                return
+            if not around.is_own(host):
+                for found in around.describe():
+                    tell(found)
+            await _camera(address, host, around, tell, wanted_mac)
+
+
+@contextlib.contextmanager
+def _within_time(tell: Callable[[Finding], None]) -> Iterator[None]:
+    try:
+        yield
     except TimeoutError:
         tell(finding("cut-short", seconds=f"{LONGEST_S:.0f}"))
 
@@ -126,7 +141,8 @@ async def _search(places: Places, around: Surroundings, tell: Callable[[Finding]
     count = "One camera" if len(infos) == 1 else f"{len(infos)} cameras"
     tell(finding("cameras", count=count, names=named))
     if len(infos) == 1:
-        await examine_camera(parse_address(infos[0].url), tell)
+        address = parse_address(infos[0].url)
+        await _camera(address, address.host, around, tell, infos[0].mac)
     else:
         await _boards(infos, tell)
 
@@ -161,17 +177,15 @@ async def _boards(infos: list[CameraInfo], tell: Callable[[Finding], None]) -> N
 
 
 async def _camera(
-    address: Address, around: Surroundings, tell: Callable[[Finding], None], wanted_mac: str | None
+    address: Address,
+    host: str,
+    around: Surroundings,
+    tell: Callable[[Finding], None],
+    wanted_mac: str | None,
 ) -> None:
-    host = await _number_of(address, tell)
-    if host is None:
-        return
-    if not around.is_own(host):
-        for found in around.describe():
-            tell(found)
-        astray = around.astray(host)
-        if astray is not None:
-            tell(astray)
+    astray = around.astray(host)
+    if astray is not None:
+        tell(astray)
     if address.path not in ("", "/"):
         await _bare(address, address, tell)
         return
@@ -230,7 +244,10 @@ async def _stream(base: Address, host: str, reached: Reached, tell: Callable[[Fi
     signs = await watch(reached.stream, str(base), silence_s=silence_s)
     second = None if reached.board is None else await read_dump(base, "unknown")
     values = {}
+    alive = reached.board is None or second is not None
     if device is not None:
+        if reached.board is None and not signs.received:
+            alive = await device.answers()
         index = device.framesize_index
         if index is not None and signs.width:
             device.table.learn(index, signs.width, signs.height)
@@ -242,7 +259,7 @@ async def _stream(base: Address, host: str, reached: Reached, tell: Callable[[Fi
         sensor="" if device is None else device.table.sensor,
         values=values,
         viewers=viewers,
-        alive=reached.board is None or second is not None,
+        alive=alive,
     )
     if restarted(reached.board, second):
         tell(finding("restarted"))

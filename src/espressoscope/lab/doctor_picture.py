@@ -96,7 +96,8 @@ def judge(signs: StreamSigns, known: Circumstances) -> Iterator[Finding]:
         yield _no_picture(signs, known)
     else:
         yield from _pictures(signs, known)
-    yield finding("let-go", seconds=f"{signs.held_s:.1f}")
+    if signs.received:  # without a byte it was never ours
+        yield finding("let-go", seconds=f"{signs.held_s:.1f}")
 
 
 def _no_connection(signs: StreamSigns, known: Circumstances) -> Finding:
