@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -136,6 +137,8 @@ def bare(firmware: str) -> Stage:
     return stage
 
 
+# Who holds a connection is told by Linux only.
+HELD = {"held-here"} if sys.platform == "linux" else set()
 CASES = {
     "healthy": Case(sim(), set(), {"camera", "radio", "pictures", "let-go"}),
     "easytarget": Case(sim(firmware="easytarget"), set(), {"camera", "radio", "pictures"}),
@@ -167,7 +170,7 @@ CASES = {
     "size too big": Case(small_buffer("XGA"), {"framesize-too-big"}, not_told={"no-picture"}),
     "no picture": Case(small_buffer("VGA"), {"no-picture"}),
     "taken": Case(sim(faults=["silent-second"]), {"busy"}, not_told={"held-here", "let-go"}),
-    "taken from here": Case(watched, {"busy"}, {"held-here"}, {"let-go"}),
+    "taken from here": Case(watched, {"busy"}, HELD, {"let-go"}),
     "taken, no dump": Case(sim(firmware="camerawebserver", faults=["silent-second"]), {"busy"}),
     "stream refused": Case(no_stream(closed_port()), {"stream-refused"}),
     "stream behind a firewall": Case(deaf_stream, {"stream-blocked"}),
@@ -183,7 +186,7 @@ CASES = {
     # reaching it
     "off": Case(sim(faults=["vanish"]), {"silent"}),
     "refuses": Case(sim(faults=["refuse"]), {"refused"}),
-    "seven sockets": Case(used_up, {"sockets-used-up"}, {"held-here"}),
+    "seven sockets": Case(used_up, {"sockets-used-up"}, HELD),
     "hangs": Case(held(0, 1), {"hangs"}),
     "mute": Case(answers(hold_s=30), {"mute"}),
     "late": Case(held(0, release_s=3.0), set(), {"answers-late", "pictures"}),
@@ -199,6 +202,8 @@ CASES = {
     "closes at once": Case(answers(), {"breaks-off"}),
     "a gigabyte": Case(answers(http(b"x", length=1 << 30)), {"no-http"}),
 }
+if sys.platform != "linux":  # elsewhere a port whose queue is full refuses, or takes the first few
+    del CASES["off"], CASES["stream behind a firewall"]
 
 
 class Report(NamedTuple):
@@ -286,7 +291,7 @@ def test_another_viewer_here(matchbox_free: SimulatedCamera) -> None:
         # The board counts its viewers: no need to wait long for a silence that is no surprise.
         assert time.monotonic() - began < 6
         assert problems(findings) == {"busy"}
-        assert "held-here" in codes(findings)
+        assert set(codes(findings)) >= HELD
         assert next(f for f in findings if f.code == "busy").words.endswith("; it counts 1 viewer.")
         viewer.latest(timeout=2)  # undisturbed
 
