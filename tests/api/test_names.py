@@ -87,8 +87,10 @@ def test_an_unknown_name_is_told_with_those_there_are() -> None:
             es.Camera(name).open()
         assert caught.value.reason is es.ConnectReason.UNRESOLVED
         assert says in str(caught.value)
-    with pytest.raises(es.ConnectError, match="Did you mean B 2"), es.Fleet(["A1", "B  2"]):
-        pass
+    with es.Fleet(["A1", "B  2"]) as fleet:
+        assert "neither a camera of the fleet file" in fleet.messages()["B  2"]
+        with pytest.raises(es.ConnectError, match="Did you mean B 2"):
+            fleet["B  2"].status()
     with es.Fleet(["A1", "nosuchcamera"]) as fleet:
         assert "A1" in fleet
         assert "No camera of the fleet file has this name" in str(

@@ -115,18 +115,20 @@ class CameraHandle:
             if self._session is None or self._runtime is None:
                 try:
                     card = (roll or Roll()).look_up(self._card)
-                except ConnectError:
+                    refusal = None
+                except ConnectError as error:
                     if strict:
                         raise
-                    # .invalid is never resolved (RFC 2606).
-                    info = CameraInfo(self._card.name, "http://invalid", None, None, "unknown", "given")
-                    card = Card(Address("unknown.invalid", 80), info)
+                    refusal = error
+                    info = CameraInfo(self._card.name, "http://unknown", None, None, "unknown", "given")
+                    card = Card(Address("unknown", 80), info)
                 assert card.address is not None
                 runtime = acquire_runtime()
                 self._runtime = runtime
                 session = CameraSession(
                     card.address, card.info, shared_locator(), card.name, runtime.wall_offset_ns
                 )
+                session.refusal = refusal
                 session.upkeep.own = card.profile
                 session.upkeep.wanted = dict(card.profile) if card.keep else {}
                 self._session = self._last_session = session

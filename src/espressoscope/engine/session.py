@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
@@ -78,6 +79,8 @@ class CameraSession(SessionControls):
         The stream runs until `close`, whoever uses it.
     closed : bool
         It is over.
+    refusal : CameraError or None
+        Why it cannot even be tried: nobody knows where.
     """
 
     def __init__(
@@ -95,6 +98,7 @@ class CameraSession(SessionControls):
         self.reached = False
         self.kept = False
         self.closed = False
+        self.refusal: CameraError | None = None
         self.pausing = asyncio.Lock()
         self.link = Link(self.camera, self._open_source, wall_offset_ns=wall_offset_ns)
         self.sizes = SizeWitness(self.link)
@@ -144,6 +148,8 @@ class CameraSession(SessionControls):
             self.check_open()
             if self.reached:
                 return
+            if self.refusal is not None:
+                raise copy.copy(self.refusal)
             now = time.monotonic()
             seek = seek and now > self._seek_again
             if seek:
