@@ -17,9 +17,12 @@ os.environ.pop("ESPRESSOSCOPE_FLEET", None)
 for _name in ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS"):
     os.environ.pop(_name, None)
 
-# A shell that starts us in the background has Ctrl-C ignored, by all we start too; some tests send it.
+# A shell that starts us in the background has Ctrl-C ignored, and nohup the end of the terminal, by all we
+# start too; some tests send them.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 import hypothesis
 import pytest
