@@ -235,8 +235,11 @@ def _soak_fleet(
     for user in report.users:
         user.start()
     player.start()
+    end = time.monotonic() + plan.seconds
     try:
-        time.sleep(plan.seconds)
+        while time.monotonic() < end:
+            time.sleep(min(1.0, max(0.0, end - time.monotonic())))
+            simulation.check()
     finally:
         memory.stop()
         asked_s = time.monotonic()

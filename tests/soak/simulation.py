@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -73,7 +74,8 @@ class Simulation:
     ) -> None:
         process = self._process
         assert process.stdin is not None
-        process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # it has ended
+            process.stdin.close()
         try:
             process.wait(_END_S)
         except subprocess.TimeoutExpired:
@@ -87,11 +89,24 @@ class Simulation:
                 pipe.close()
 
     def do(self, command: object) -> None:
-        """Have something done."""
-        with self._writing:
+        """Have something done; nothing happens when it has ended."""
+        with self._writing, contextlib.suppress(BrokenPipeError):
             assert self._process.stdin is not None
             self._process.stdin.write(json.dumps(command) + "\n")
             self._process.stdin.flush()
+
+    def check(self) -> None:
+        """Make sure that it lives.
+
+        Raises
+        ------
+        RuntimeError
+            It has ended; with what it said.
+        """
+        code = self._process.poll()
+        if code is not None:
+            self._errors.join()
+            raise RuntimeError(f"the simulator ended with {code}: {self.complaints}")
 
     def _read(self) -> None:
         assert self._process.stdout is not None
