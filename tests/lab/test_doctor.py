@@ -153,7 +153,7 @@ CASES = {
     # the stream
     "drips": Case(sim(faults=["slow"]), {"trickles"}),
     "stalled": Case(sim(faults=["stall"]), {"stalls"}),
-    "stalls": Case(sim(faults=["stall:after=2"]), {"stalls"}),
+    "stalls": Case(sim(faults=["stall:after=1"]), {"stalls"}),
     "breaks": Case(sim(faults=["cut:every=3"]), {"breaks"}),
     "junk": Case(sim(faults=["junk"]), set(), {"out-of-step"}),
     "wrong lengths": Case(sim(faults=["wrong-length"]), set(), {"out-of-step"}),
