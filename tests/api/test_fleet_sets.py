@@ -55,7 +55,11 @@ def test_a_camera_without_a_frame_is_none(simulated: list[SimulatedCamera]) -> N
         next(one for one in sets if one.complete)
         with simulated[1].fault("stall"):
             name = fleet.names[1]
-            without = next(one for one in islice(sets, 200) if one.frames[name] is None)
+            wait_until(lambda: (fleet.stats()[name].age_s or 0) > 0.5, what="the stall")
+            last = fleet.latest(timeout=0)[name]
+            assert last is not None
+            without = next(one for one in islice(sets, 200) if one.time_ns > last.received_ns + 100_000_000)
+            assert without.frames[name] is None
             assert sum(frame is not None for frame in without.frames.values()) >= 1
             found = list(islice(sets, 10))
             assert all(one.frames[name] is None for one in found)
