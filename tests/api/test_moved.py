@@ -257,3 +257,23 @@ def test_another_camera_at_its_address_is_not_set(ports: list[int]) -> None:
         with pytest.raises(es.ConnectError, match="another camera answers"):
             cam.set(quality=40)
         assert not any("/control" in line for line in other.requests)
+
+
+@pytest.mark.parametrize("kind", ["trailing-comma", "truncated", "unescaped", "html", "empty", "unsigned"])
+def test_a_camera_that_is_back_and_talks_nonsense_is_the_same_all_the_same(kind: str) -> None:
+    with (
+        SimulatedCamera(fps=20, framesize="QVGA", side_delays=False) as simulated,
+        es.Camera(simulated.url) as cam,
+        cam.stream(timeout=20) as frames,
+        simulated.fault("bad-json", kind=kind) as nonsense,
+    ):
+        next(frames)
+        with simulated.fault("vanish"):
+            time.sleep(0.5)
+            back_ns = time.time_ns()
+        for frame in frames:
+            if frame.received_ns > back_ns + 300_000_000:
+                break
+        assert nonsense.hits, "it was asked who it is"
+        assert cam.stats.reconnects == 1
+        assert "another camera" not in cam.message

@@ -104,13 +104,13 @@ def simulate(
             raise WrongUse(clean(error), "espressoscope simulate --help tells what there is") from error
         try:
             infos = [camera.info for camera in running]
-            for info in infos:
-                run.out.json(**as_keys(info, found_by=False))
             if not as_json:
                 run.out.table(camera_table(infos, found_by=False))
             run.out.say(
                 "Ctrl-C ends" if seconds is None else f"They end after {seconds:g} s, or by Ctrl-C", "dim"
             )
+            for info in infos:  # last: who reads them may end the command right away
+                run.out.json(**as_keys(info, found_by=False))
             _wait(run, seconds, parent)
         finally:
             cameras.__exit__(None, None, None)

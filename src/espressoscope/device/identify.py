@@ -134,7 +134,8 @@ async def identify_or_raise(
         if firmware is not None:
             family = family_of(firmware)
             mac = None
-            if ask_mac and firmware in ("matchboxscope", "easytarget"):
+            # Unknown may be a relative of these, or one of them whose /status was cut short.
+            if ask_mac and firmware in ("matchboxscope", "easytarget", "unknown"):
                 mac = await _mac(address, timeout_s, connect_timeout_s)
             return _identity(address, family, status, found_by, mac)
     raise not_a_camera(camera, "it has no /status of a camera")
