@@ -61,7 +61,7 @@ THIRD_PARTIES: dict[str, set[str]] = {
     "sim": {"numpy", "PIL"},
     "cli": {"typer", "rich"},
     "cli.contact_sheet": {"PIL"},
-    "napari_plugin": {"numpy", "napari", "qtpy"},
+    "napari_plugin": {"numpy", "napari", "qtpy", "superqt"},
 }
 
 # The plain rooms and wire hold no socket, thread or clock.

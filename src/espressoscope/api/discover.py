@@ -157,7 +157,7 @@ class Discovery:
     """Cameras as they are found: an iterator, made by `discover`.
 
     The search ends with the last camera, with `close`, with its ``with`` block, or when nobody refers to the
-    iterator any more. Use it from one thread.
+    iterator any more. Use it from one thread; `close` may be called from another one, and ends the wait.
     """
 
     def __init__(
@@ -193,8 +193,8 @@ class Discovery:
             Called on the loop's own thread, or in a forked process.
         """
         try:
-            while self._running is not None:
-                problem = self._running[0].problem()
+            while (running := self._running) is not None:
+                problem = running[0].problem()
                 if problem is not None:
                     raise RuntimeError(problem)
                 info, over = self._feed.take()

@@ -95,8 +95,8 @@ class Reports(Generic[_T]):
             Called on the loop's own thread, or in a forked process.
         """
         try:
-            while self._running is not None:
-                problem = self._running[0].problem()
+            while (running := self._running) is not None:
+                problem = running[0].problem()
                 if problem is not None:
                     raise RuntimeError(problem)
                 over = self._box.over  # looked at first: what is told before the end is in the box by then

@@ -1,0 +1,77 @@
+"""From any thread to the one that draws: functions put in are called there, in order."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from qtpy.QtCore import QObject, Qt, Signal, Slot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["MOST_LETTERS", "Mailbox"]
+
+_log = logging.getLogger(__name__)
+
+MOST_LETTERS: Final = 4096
+"""Functions that wait to be called; a thread that draws and is stuck must not fill the memory."""
+
+
+class Mailbox(QObject):
+    """Calls functions on the thread it was made on; `post` may be called on any.
+
+    Attributes
+    ----------
+    dropped : int
+        Functions let go because too many waited.
+    """
+
+    _came = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dropped = 0
+        self._letters: deque[Callable[[], object]] = deque()
+        self._lock = threading.Lock()
+        self._told = False
+        self._closed = False
+        self._came.connect(self._read, Qt.ConnectionType.QueuedConnection)
+
+    def post(self, letter: Callable[[], object]) -> None:
+        """Have a function called soon; nothing happens after `close`."""
+        with self._lock:
+            if self._closed:
+                return
+            if len(self._letters) >= MOST_LETTERS:
+                self.dropped += 1
+                return
+            self._letters.append(letter)
+            if self._told:
+                return
+            self._told = True
+            try:
+                self._came.emit()
+            except RuntimeError:  # Qt has deleted this object: the program ends
+                self._closed = True
+
+    def close(self) -> None:
+        """Call nothing any more."""
+        with self._lock:
+            self._closed = True
+            self._letters.clear()
+
+    @Slot()
+    def _read(self) -> None:
+        with self._lock:
+            letters, self._letters = self._letters, deque()
+            self._told = False
+        for letter in letters:
+            if self._closed:
+                return
+            try:
+                letter()
+            except Exception:  # noqa: BLE001 (a function of a widget must not end the others)
+                _log.exception("a function of the napari plugin failed")
