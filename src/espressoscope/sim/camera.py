@@ -6,14 +6,12 @@ The synchronous face of the simulator; the camera itself lives on the loop threa
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
 import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Literal, Self
 
-from espressoscope.errors import CameraError
 from espressoscope.model import CameraInfo
+from espressoscope.sim.addresses import cannot_listen, free_pair, shown
 from espressoscope.sim.board import Board
 from espressoscope.sim.device import DeviceOptions, mac_of
 from espressoscope.sim.faults import Fault, make_fault, parse_fault
@@ -185,7 +183,7 @@ class SimulatedCamera:
                 release_loop()
                 _give_back(number)
                 if isinstance(error, OSError):
-                    raise _cannot_listen(self._host, self._wanted, error) from error
+                    raise cannot_listen(self._host, self._wanted, error) from error
                 raise
             self._loop = loop
             self._options = options
@@ -201,7 +199,7 @@ class SimulatedCamera:
             if not (self._wanted[0] or self._wanted[1]):
                 # The stream server listens one port above the control server (``config.server_port += 1`` in
                 # app_httpd.cpp): CameraWebServer and Tasmota tell their clients no other way.
-                port, stream_port = _free_pair(self._host)
+                port, stream_port = free_pair(self._host)
             board = Board(options, self._host, port, stream_port, loop.workshop)
             try:
                 await board.start()
@@ -258,13 +256,13 @@ class SimulatedCamera:
     @property
     def url(self) -> str:
         """Base of its control requests."""
-        return f"http://{_shown(self._host)}:{self._started().port}"
+        return f"http://{shown(self._host)}:{self._started().port}"
 
     @property
     def stream_url(self) -> str:
         """Where its stream is."""
         path = FAMILIES[self.firmware].stream_path
-        return f"http://{_shown(self._host)}:{self._started().stream_port}{path}"
+        return f"http://{shown(self._host)}:{self._started().stream_port}{path}"
 
     @property
     def firmware(self) -> str:
@@ -371,33 +369,3 @@ class ActiveFault:
     def hits(self) -> int:
         """Frames, answers or connections it has touched so far."""
         return self._fault.hits
-
-
-def _free_pair(host: str) -> tuple[int, int]:
-    """Find two free ports, the second one above the first; another program may still be quicker."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    while True:
-        with (
-            socket.socket(family, socket.SOCK_STREAM) as first,
-            socket.socket(family, socket.SOCK_STREAM) as second,
-        ):
-            first.bind((host, 0))
-            port = int(first.getsockname()[1])
-            with contextlib.suppress(OSError, OverflowError):
-                second.bind((host, port + 1))
-                return port, port + 1
-
-
-def _shown(host: str) -> str:
-    if host in ("", "0.0.0.0"):
-        return "127.0.0.1"
-    return f"[{host}]" if ":" in host else host
-
-
-def _cannot_listen(host: str, ports: tuple[int, int], error: OSError) -> CameraError:
-    reason = error.strerror or str(error)
-    where = f"{host}:{ports[0]}" if ports[0] else host
-    return CameraError(
-        f"no simulated camera at {where}: cannot listen there or on the stream port {ports[1]} ({reason})",
-        hint="Choose another port with --port (port=), or 0 for any free one",
-    )
