@@ -33,6 +33,8 @@ _log = logging.getLogger(__name__)
 
 STATES_S: Final = 0.5
 """From one look at the figures of all cameras to the next, in seconds."""
+MOST_CAMERAS_AT_ONCE: Final = 32
+"""Calls about single cameras at once; further ones wait for the first to be done."""
 END_S: Final = 2.0
 """Longest wait, in seconds, for threads when a session is closed; not on the thread that draws."""
 FLEET: Final = "fleet"
@@ -85,6 +87,7 @@ class LiveSession(QObject):
         self.pictures = Pictures()
         self._mailbox = Mailbox()
         self._workers = Workers()
+        self._crowd = Workers(MOST_CAMERAS_AT_ONCE)
         self._selected: list[str] = []
         self._names: list[str] = []
         self._fleet: es.Fleet | None = None
@@ -159,6 +162,7 @@ class LiveSession(QObject):
         failed: Callable[[Exception], object] | None = None,
         *,
         lane: str | None = None,
+        camera: str | None = None,
         quiet: bool = False,
     ) -> bool:
         """Do something that may block on a thread of the session, and deliver what it gives on this one.
@@ -174,6 +178,9 @@ class LiveSession(QObject):
             Called with the error instead; without it the error's words go out by the signal `failed`.
         lane : str, optional
             Work of the same lane is done one after the other, in order.
+        camera : str, optional
+            In place of a lane: it is about this camera alone. Work of one camera is done in order, that of
+            different ones side by side, and dead ones hold up neither the others nor anything else.
         quiet : bool
             Do not show the session as busy meanwhile.
 
@@ -196,7 +203,8 @@ class LiveSession(QObject):
 
         if self._closed.is_set():
             return False
-        if not self._workers.submit(job, lane):
+        workers, lane = (self._workers, lane) if camera is None else (self._crowd, camera)
+        if not workers.submit(job, lane):
             self.failed.emit("Too many calls wait for cameras already: try again in a moment")
             return False
         if not quiet:
@@ -423,6 +431,7 @@ class LiveSession(QObject):
         end = time.monotonic() + END_S
         try:
             self._workers.close()
+            self._crowd.close()
             if self._search is not None:
                 self._search.cancel()
             # A camera that is being added may have made the fleet only now.
@@ -430,7 +439,8 @@ class LiveSession(QObject):
                 fleet = self._fleet
                 if fleet is not None:
                     fleet.close()
-                if self._workers.join(0.1) or time.monotonic() > end:
+                done = self._workers.join(0.1) and self._crowd.join(0.1)
+                if done or time.monotonic() > end:
                     break
             if self._fleet is not None:
                 self._fleet.close()
