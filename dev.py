@@ -2,7 +2,7 @@
 """Everything between a fresh clone and a running demo or test suite, in one command.
 
 python3 dev.py demo [arguments]     watch simulated cameras being found, controlled and streamed
-python3 dev.py test [arguments]     lint, then the test suite; arguments go to pytest
+python3 dev.py test [arguments]     lint, then the test suite; arguments go to pytest (-n 0: one by one)
 python3 dev.py lint                 ruff and mypy only
 python3 dev.py bench [arguments]    the benchmarks; arguments as for python -m benchmarks
 python3 dev.py env                  only make the environment
@@ -55,6 +55,7 @@ PROGRAMS = (
     (("chromium", "chromium-browser", "google-chrome"), "chromium"),
     (("ip",), "iproute2"),
 )
+PYTESTS = 2  # processes that share the tests, most of whose time is waiting
 LOCK_WAIT_S = 900.0  # another dev.py making the same environment over a slow line
 APT_LOCK_WAIT_S = 180.0  # an unattended upgrade that holds apt
 RUN_S = 1800.0  # one run of pip or apt
@@ -428,7 +429,8 @@ def test(arguments: list[str]) -> int:
     programs()
     linted = lint([])
     env = child_env(ESPRESSOSCOPE_NETWORKS="127.0.0.1/32")
-    code = call([str(PYTHON), "-m", "pytest", *arguments], env)
+    shared = [] if "--pdb" in arguments else ["-n", str(PYTESTS)]
+    code = call([str(PYTHON), "-m", "pytest", *shared, *arguments], env)
     if linted:
         say("lint failed, see above the tests")
     return code or linted

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 os.environ.setdefault("ESPRESSOSCOPE_NETWORKS", "127.0.0.1/32")
 # Names of cameras come from a test's own folder.
 os.environ.pop("ESPRESSOSCOPE_FLEET", None)
-# Programs started by tests print the same here, in a terminal and on a build machine.
-for _name in ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS"):
+# Programs started by tests print the same here, in a terminal of any size and on a build machine.
+for _name in ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "COLUMNS", "LINES"):
     os.environ.pop(_name, None)
 
 # A shell that starts us in the background has Ctrl-C ignored, and nohup the end of the terminal, by all we
@@ -27,10 +27,13 @@ if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_I
 import hypothesis
 import pytest
 
-from support import FIXTURES, REPO, AllowedSkips, Holdings, PrivateNetwork, leaked_since
+from support import FIXTURES, REPO, AllowedSkips, Holdings, PrivateNetwork, alone_on_usual_ports, leaked_since
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadScopeScheduling
 
 CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 _SKIPS: list[tuple[str, str]] = []
@@ -51,6 +54,63 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME"):
         os.environ[name] = str(home / name.lower())
     config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
+
+
+# --- several processes share the work (pytest -n 2)
+
+# Where the usual ports of simulated cameras are taken or searched: one of these tests at a time on a machine.
+ON_USUAL_PORTS = {
+    "tests/api/test_moved.py",
+    "tests/cli/test_cli_demo.py",
+    "tests/cli/test_cli_ending.py",
+    "tests/cli/test_cli_fleet.py",
+    "tests/test_docs.py",
+    "tests/test_examples.py",
+}
+# What takes longest, so that no process ends with it while the others have nothing left to do.
+BEGUN_FIRST = (
+    "tests/api/test_soak.py",
+    "tests/api/test_moved.py",
+)
+
+
+def _share(nodeid: str) -> str:
+    """Name what is done by one process: a file with its fixtures, and all that needs the usual ports."""
+    file = nodeid.partition("::")[0]
+    return "usual ports" if file in ON_USUAL_PORTS else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling | None:
+    """Hand out whole files, the longest first; ``--dist`` with anything but ``load`` does as it says."""
+    if config.getoption("dist") != "load":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Files(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _share(nodeid)
+
+    config.option.loadscopereorder = False  # it is the order of `pytest_collection_modifyitems`
+    return Files(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not hasattr(config, "workerinput"):
+        return
+    first = [_share(file) for file in BEGUN_FIRST]
+    items.sort(key=lambda item: first.index(share) if (share := _share(item.nodeid)) in first else len(first))
+
+
+@pytest.fixture(autouse=True)
+def usual_ports(request: pytest.FixtureRequest, leaves_nothing: None) -> Iterator[None]:
+    """Give a test that needs them the usual ports of this machine's simulated cameras to itself."""
+    if request.node.nodeid.partition("::")[0] not in ON_USUAL_PORTS:
+        yield
+        return
+    with alone_on_usual_ports():
+        yield
 
 
 # --- nothing is left behind

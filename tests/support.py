@@ -5,9 +5,11 @@ Nothing here knows a room of the package, and nothing here patches one: fakes ar
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -16,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 _T = TypeVar("_T")
 
@@ -43,6 +45,23 @@ def wait_until(condition: Callable[[], _T], timeout_s: float = 5.0, *, what: str
             raise AssertionError(f"waited {timeout_s:g} s for {what}, last value {value!r}")
         time.sleep(pause_s)
         pause_s = min(pause_s * 1.5, 0.05)
+
+
+@contextlib.contextmanager
+def alone_on_usual_ports(timeout_s: float = 100.0) -> Iterator[None]:
+    """Keep all other tests of this machine that do likewise, in whichever process, from running meanwhile.
+
+    They take the ports on which a search of this computer expects simulated cameras, or search them.
+    """
+
+    def locked() -> socket.socket | None:
+        try:
+            return socket.create_server(("127.0.0.1", 8179))  # not searched; free again when its process dies
+        except OSError:
+            return None
+
+    with wait_until(locked, timeout_s, what="other tests to be done with the usual ports"):
+        yield
 
 
 class Holdings(NamedTuple):

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support import REPO, AllowedSkips, Holdings, PrivateNetwork, leaked_since, wait_until
+from support import (
+    REPO,
+    AllowedSkips,
+    Holdings,
+    PrivateNetwork,
+    alone_on_usual_ports,
+    leaked_since,
+    wait_until,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,24 +83,56 @@ def test_a_rule_without_a_reason_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "ci", "code"),
-    [("because", "true", 1), ("because", "", 0), ("shared fixtures absent: no folder", "true", 0)],
+    ("reason", "ci", "shared", "code"),
+    [
+        ("because", "true", (), 1),
+        ("because", "true", ("-n", "2"), 1),
+        ("because", "", (), 0),
+        ("shared fixtures absent: no folder", "true", (), 0),
+    ],
 )
-def test_a_skip_that_is_not_listed_fails_a_ci_run(tmp_path: Path, reason: str, ci: str, code: int) -> None:
+def test_a_skip_that_is_not_listed_fails_a_ci_run(
+    tmp_path: Path, reason: str, ci: str, shared: tuple[str, ...], code: int
+) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
     source = f"import pytest\ndef test_a(): pass\ndef test_b(): pytest.skip({reason!r})\n"
     (tmp_path / "test_it.py").write_text(source, encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "conftest", "-p", "no:cacheprovider"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "conftest", "-p", "xdist", *shared],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
         cwd=tmp_path,
-        env={**os.environ, "CI": ci, "PYTHONPATH": str(REPO / "tests")},
+        # Importing the plugins of all that is installed would take longer than the rest.
+        env={
+            **os.environ,
+            "CI": ci,
+            "PYTHONPATH": str(REPO / "tests"),
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        },
     )
     assert done.returncode == code, done.stdout + done.stderr
     assert ("test_it.py::test_b :: because" in done.stdout) == bool(code)
+
+
+def test_one_test_at_a_time_has_the_usual_ports() -> None:
+    def ask(timeout_s: float) -> subprocess.CompletedProcess[str]:
+        code = f"import support\nwith support.alone_on_usual_ports({timeout_s}): print('mine')"
+        return subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            timeout=110,
+            check=False,
+            env={**os.environ, "PYTHONPATH": str(REPO / "tests")},
+        )
+
+    with alone_on_usual_ports():
+        refused = ask(0.1)
+    assert "for other tests to be done with the usual ports" in refused.stderr
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert ask(100.0).stdout == "mine\n"
 
 
 def test_the_list_of_allowed_skips_can_be_read() -> None:
