@@ -14,7 +14,8 @@ The plan, JSON as the only argument::
     announce   list of (name, service, address, port, TXT record) told by mDNS
     searches   list of arguments of `discover`, one search after the other; besides
                    way      "fleet": names of a fleet of what is found; "close": `pauses` after it has begun;
-                            "twice": two at once; "tutorial": as the tutorial searches
+                            "twice": two at once; "tutorial": as the tutorial searches; "open": no search,
+                            but a Camera for each of `known`, pairs of URL and MAC
                    forget   true: what was found is not remembered
                    fresh    true: at once, before anything of ours has been imported
 """
@@ -23,6 +24,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -230,6 +232,17 @@ def name_fleet(_: float, options: dict[str, Any]) -> dict[str, Any]:
         return {"names": {fleet[name].info.mac: name for name in fleet}}
 
 
+def open_known(_: float, options: dict[str, Any]) -> dict[str, Any]:
+    import espressoscope as es
+
+    logging.getLogger("espressoscope").setLevel(logging.ERROR)  # that one has moved is expected
+    opened = []
+    for url, mac in options["known"]:
+        with es.Camera(es.CameraInfo("A1", url, None, mac, "unknown", "remembered")) as cam:
+            opened.append([cam.info.url, cam.info.mac])
+    return {"opened": opened}
+
+
 def find_as_the_tutorial(begun: float, options: dict[str, Any]) -> dict[str, Any]:
     """Ask 254 addresses on a thread each, with requests and 5 s of patience."""
     import requests
@@ -256,6 +269,7 @@ WAYS = {
     "fleet": name_fleet,
     "close": close_early,
     "twice": find_twice,
+    "open": open_known,
     "tutorial": find_as_the_tutorial,
 }
 

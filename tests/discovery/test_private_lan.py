@@ -131,6 +131,22 @@ def test_macs_of_cameras_that_do_not_tell_them(lan: Any) -> None:
         }
 
 
+def test_a_camera_that_tells_no_mac_is_known_by_its_neighbourhood(lan: Any) -> None:
+    silent = {"firmware": "camerawebserver"}
+    cameras = [
+        *at(["10.77.0.9", "10.77.0.77"], **silent, link=True),
+        *at(["10.77.0.78", "10.77.0.79"], **silent),  # two behind one network card, as behind an extender
+    ]
+    first, mac = "http://10.77.0.9", "02:CA:4D:00:00:00"
+    known = [
+        (first, None),
+        ("http://10.77.0.77", mac),  # it has moved, and another of its kind is in its place
+        ("http://10.77.0.78", None),
+    ]
+    report = lan(default=True, cameras=cameras, searches=[{"way": "open", "known": known}])
+    assert report["searches"][0]["opened"] == [[first, mac], [first, mac], ["http://10.77.0.78", None]]
+
+
 def test_twenty_four_boards_of_one_name_keep_theirs_over_a_restart(lan: Any) -> None:
     free = [f"10.77.0.{n}" for n in range(2, 254)]
     chance = random.Random(7)

@@ -16,11 +16,13 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from espressoscope.device.address import parse_address
+from espressoscope.discovery.census import mac_at
 from espressoscope.discovery.places import find_places
 from espressoscope.discovery.search import search
 from espressoscope.errors import DiscoveryError
 
 if TYPE_CHECKING:
+    from espressoscope.device.address import Address
     from espressoscope.discovery.places import Places
     from espressoscope.engine.locator import Locator
     from espressoscope.model import CameraInfo
@@ -49,6 +51,10 @@ class SearchLocator:
             shared = self._searches[places] = _SharedSearch(places)
             shared.task.add_done_callback(lambda _: self._searches.pop(places, None))
         return await shared.wait_for(info.mac)
+
+    async def mac_at(self, address: Address) -> str | None:
+        """Look it up in the system's table of neighbours; see `Locator.mac_at`."""
+        return await mac_at(address.host, address.port)
 
 
 class _SharedSearch:

@@ -15,16 +15,16 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from espressoscope.discovery.neighbours import write_mac
+from espressoscope.discovery.neighbours import Neighbours, write_mac
+from espressoscope.discovery.networks import local_links
 from espressoscope.discovery.places import ACCESS_POINT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from espressoscope.discovery.neighbours import Neighbours
     from espressoscope.model import CameraInfo
 
-__all__ = ["Census"]
+__all__ = ["Census", "mac_at"]
 
 MOST_CAMERAS: Final = 4096
 """Most cameras one search lists: a network on which everything claims to be one costs bounded memory."""
@@ -103,12 +103,9 @@ class Census:
     async def _borrow(self, host: str, port: int) -> str | None:
         if port != 80:
             return None
-        if host != ACCESS_POINT and self._neighbours.near(host):
-            macs = await self._neighbours.macs()
-            mac = macs.get(host)
-            others = (other for other, its in macs.items() if its == mac and other != host)
-            if mac is not None and self._alive.isdisjoint(others):
-                return mac
+        mac, others = await _lent(self._neighbours, host)
+        if mac is not None and self._alive.isdisjoint(others):
+            return mac
         return self._announced.get(host)
 
     def _is_new_on_this_computer(self, info: CameraInfo, host: str, port: int) -> bool:
@@ -121,3 +118,23 @@ class Census:
         same = bool(hosts) and (host == _LOOPBACK or _LOOPBACK in hosts)
         hosts.add(host)
         return not same
+
+
+async def mac_at(host: str, port: int) -> str | None:
+    """Look up the MAC of a camera that has just answered, outside a search; None where it is in doubt.
+
+    Here nobody knows which other hosts answer: one that was there with the same MAC is doubt enough.
+    """
+    if port != 80:
+        return None
+    mac, others = await _lent(Neighbours(local_links()), host)
+    return None if others else mac
+
+
+async def _lent(neighbours: Neighbours, host: str) -> tuple[str | None, set[str]]:
+    """Give the MAC in the table of neighbours, and the other hosts that have the same there."""
+    if host == ACCESS_POINT or not neighbours.near(host):
+        return None, set()
+    macs = await neighbours.macs()
+    mac = macs.get(host)
+    return mac, {other for other, its in macs.items() if its == mac and other != host}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from espressoscope.device.address import Address
     from espressoscope.model import CameraInfo
 
 __all__ = ["Locator"]
@@ -22,4 +23,13 @@ class Locator(Protocol):
         -------
         str or None
             The URL of its control base now, which may be the one it had; None when it is not to be found.
+        """
+
+    async def mac_at(self, address: Address) -> str | None:
+        """Tell the MAC of what has just answered at an address; sends nothing.
+
+        Returns
+        -------
+        str or None
+            Upper-case with colons; None where this computer does not know it for certain.
         """

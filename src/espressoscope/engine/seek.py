@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from espressoscope.engine.locator import Locator
     from espressoscope.model import CameraInfo
 
-__all__ = ["Found", "find_known"]
+__all__ = ["Found", "find_known", "with_mac"]
 
 Found: TypeAlias = tuple[Address, Identity] | OpenedStream
 
@@ -29,10 +29,15 @@ PATIENCE_S = 1.2
 SEEK_S = 4.0
 """Longest look elsewhere, in seconds: a /24 takes one, and cameras asleep as long again."""
 
+_TELL_THEIR_MAC = frozenset({"matchboxscope", "easytarget", "tasmota"})
+"""Families that do, unless something went wrong on the way: the next time they tell it themselves."""
+
 _log = logging.getLogger(__name__)
 
 
-async def find_known(address: Address, info: CameraInfo, locator: Locator | None) -> Found:
+async def find_known(
+    address: Address, info: CameraInfo, locator: Locator | None, *, seek: bool = True
+) -> Found:
     """Find out what an address is, as `find_out`, for a camera of which something is known.
 
     Parameters
@@ -42,16 +47,18 @@ async def find_known(address: Address, info: CameraInfo, locator: Locator | None
     info : CameraInfo
         If it has a MAC, a camera with another one is not taken for it.
     locator : Locator or None
-        Looks for it where it may be by now; None: it is looked for where it was only.
+        Looks for it where it may be by now, and knows MACs of cameras that do not tell theirs.
+    seek : bool
+        False: it is looked for where it was only.
 
     Raises
     ------
     ConnectError, CameraTimeout, RemoteProtocolError
     """
-    direct = asyncio.ensure_future(_at(address, info))
+    direct = asyncio.ensure_future(_at(address, info, locator))
     tasks: list[asyncio.Future[Found | None]] = [direct]
     try:
-        if locator is not None and info.mac is not None:
+        if seek and locator is not None and info.mac is not None:
             await asyncio.wait([direct], timeout=PATIENCE_S)
             if not direct.done() or _may_have_moved(direct.exception()):
                 tasks.append(asyncio.ensure_future(_elsewhere(address, info, locator)))
@@ -78,7 +85,7 @@ def _may_have_moved(error: BaseException | None) -> bool:
     return isinstance(error, CameraError)
 
 
-async def _at(address: Address, info: CameraInfo) -> Found | None:
+async def _at(address: Address, info: CameraInfo, locator: Locator | None) -> Found | None:
     if not address.host:
         raise ConnectError(
             f"nobody knows where {info.name} is, and it was not found",
@@ -86,9 +93,12 @@ async def _at(address: Address, info: CameraInfo) -> Found | None:
             hint="Is it switched on, and in the same network as this computer?",
         )
     found = await find_out(address, info.found_by)
-    if not isinstance(found, OpenedStream):
-        _check(info, found[1])
-    return found
+    if isinstance(found, OpenedStream):
+        return found
+    base, identity = found
+    identity = await with_mac(identity, base, locator)
+    _check(info, identity)
+    return base, identity
 
 
 async def _elsewhere(address: Address, info: CameraInfo, locator: Locator) -> Found | None:
@@ -101,6 +111,7 @@ async def _elsewhere(address: Address, info: CameraInfo, locator: Locator) -> Fo
             identity = await identify_or_raise(
                 base, found_by=info.found_by, connect_timeout_s=RECONNECT_TIMEOUT_S
             )
+            identity = await with_mac(identity, base, locator)
             _check(info, identity)
     except (CameraError, TimeoutError) as error:
         _log.info("%s was not found elsewhere: %s", info.name, error)
@@ -108,6 +119,18 @@ async def _elsewhere(address: Address, info: CameraInfo, locator: Locator) -> Fo
     if url != info.url:
         _log.warning("%s has moved from %s to %s", info.name, info.url or "an unknown address", url)
     return base, identity
+
+
+async def with_mac(identity: Identity, address: Address, locator: Locator | None) -> Identity:
+    """Add the MAC that this computer knows, for a camera that has just answered and tells none.
+
+    CameraWebServer has none in anything it says; without one it can neither be told from others of its kind
+    nor looked for.
+    """
+    if locator is None or identity.info.mac is not None or identity.info.firmware in _TELL_THEIR_MAC:
+        return identity
+    mac = await locator.mac_at(address)
+    return identity if mac is None else replace(identity, info=replace(identity.info, mac=mac))
 
 
 def _check(info: CameraInfo, identity: Identity) -> None:

@@ -25,7 +25,7 @@ from espressoscope.engine.approach import RECONNECT_TIMEOUT_S, OpenedStream, ope
 from espressoscope.engine.controls import SessionControls
 from espressoscope.engine.link import Link
 from espressoscope.engine.pace import Pace
-from espressoscope.engine.seek import find_known
+from espressoscope.engine.seek import find_known, with_mac
 from espressoscope.engine.stills import Stills
 from espressoscope.engine.upkeep import Upkeep
 from espressoscope.engine.whereabouts import Whereabouts, other_camera
@@ -154,7 +154,7 @@ class CameraSession(SessionControls):
             seek = seek and now > self._seek_again
             if seek:
                 self._seek_again = now + _SEEK_PAUSE_S
-            found = await find_known(self.address, self.info, self._locator if seek else None)
+            found = await find_known(self.address, self.info, self._locator, seek=seek)
             if isinstance(found, OpenedStream):
                 self._become_bare(found)
             else:
@@ -225,6 +225,7 @@ class CameraSession(SessionControls):
             )
         except CameraError:
             return  # the control server of some firmwares dies before the stream does (easytarget#217)
+        identity = await with_mac(identity, device.address, self._locator)
         difference = other_camera(self.info, identity)
         if difference is not None:
             raise difference
@@ -237,6 +238,7 @@ class CameraSession(SessionControls):
         """Use the camera at another address from now on."""
         base = replace(parse_address(url), path="", auth=self.address.auth)
         identity = await identify_or_raise(base, found_by=self.info.found_by)
+        identity = await with_mac(identity, base, self._locator)
         async with self._reaching:
             if not self.closed:
                 self._become(base, identity)
