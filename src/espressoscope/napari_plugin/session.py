@@ -55,6 +55,12 @@ class LiveSession(QObject):
     ----------
     pictures : Pictures
         The way of decoded pictures to the screen: functions of the user's, turns and mirrors, taps.
+    places : dict of str to (int, int)
+        Row and column of cameras that stand on a plate.
+    plate_columns : int
+        Columns of the widest plate.
+    sharpness : dict of str to float
+        The newest figure of each camera, written by whoever measures it.
     """
 
     camera_added = Signal(str)
@@ -85,6 +91,9 @@ class LiveSession(QObject):
     def __init__(self) -> None:
         super().__init__()
         self.pictures = Pictures()
+        self.places: dict[str, tuple[int, int]] = {}
+        self.plate_columns = 0
+        self.sharpness: dict[str, float] = {}
         self._mailbox = Mailbox()
         self._workers = Workers()
         self._crowd = Workers(MOST_CAMERAS_AT_ONCE)
@@ -152,6 +161,10 @@ class LiveSession(QObject):
         """Decode a camera's pictures at this fraction of their size from now on."""
         self._scales[name] = scale
         self._apply_scales([name])
+
+    def post(self, function: Callable[[], object]) -> None:
+        """Have a function called on the thread that draws, soon; may be called on any thread."""
+        self._mailbox.post(function)
 
     # ---- calls that may block -----------------------------------------------------------------------
 

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import functools
+import weakref
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QTabWidget, QVBoxLayout, QWidget
 
+from espressoscope.napari_plugin.finder import Finder
+from espressoscope.napari_plugin.lookform import LookForm
+from espressoscope.napari_plugin.panels import PANELS
+from espressoscope.napari_plugin.qt_pair import bad_pair
+from espressoscope.napari_plugin.screen import Screen
 from espressoscope.napari_plugin.session import LiveSession
+from espressoscope.napari_plugin.table import CameraTable
 
 if TYPE_CHECKING:
     import napari
 
 __all__ = ["LiveWidget"]
+
+_sessions: weakref.WeakSet[LiveSession] = weakref.WeakSet()
 
 
 class LiveWidget(QWidget):
@@ -19,19 +32,113 @@ class LiveWidget(QWidget):
 
     Parameters
     ----------
-    viewer : napari.Viewer
-        napari gives it by its type.
+    napari_viewer : napari.Viewer
+        napari gives it, by the name of the parameter.
 
     Attributes
     ----------
     session : LiveSession
         Its cameras.
+    screen : Screen
+        What is shown of them.
+    finder, table, live, look : QWidget
+        Parts of it.
     """
 
-    def __init__(self, viewer: napari.Viewer, parent: Any = None) -> None:
+    def __init__(self, napari_viewer: napari.Viewer, parent: Any = None) -> None:
         super().__init__(parent)
-        self.session = LiveSession()
-        self._viewer = viewer
+        self.session = session = LiveSession()
+        self.screen = Screen(session, napari_viewer)
+        self.finder = Finder(session)
+        self.table = CameraTable(session)
+        self.table.doubleClicked.connect(self._pin)
+        self.live = QPushButton("Live")
+        self.live.setCheckable(True)
+        self.live.setToolTip("Show the cameras' pictures as they come")
+        self.live.clicked.connect(session.set_live)
+        self.remove = QPushButton("Remove")
+        self.remove.setToolTip("Let the cameras chosen in the table go")
+        self.remove.clicked.connect(lambda: session.remove(session.selected))
+        self.remove.setEnabled(False)
+        self.look = LookForm(session)
+        self.words = QLabel()
+        self.words.setWordWrap(True)
+        self.words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.tabs = QTabWidget()
+        for title, make in PANELS:
+            self.tabs.addTab(make(session, self.tabs), title)
+        self.tabs.setVisible(bool(PANELS))
+        row = QHBoxLayout()
+        row.addWidget(self.live, 2)
+        row.addWidget(self.remove, 1)
         layout = QVBoxLayout(self)
-        layout.addWidget(self.tabs)
+        layout.addWidget(self.finder)
+        layout.addWidget(self.table, 1)
+        layout.addLayout(row)
+        layout.addWidget(self.look)
+        layout.addWidget(self.words)
+        layout.addWidget(self.tabs, 1)
+        session.failed.connect(self._say_wrong)
+        session.said.connect(self.words.setText)
+        session.busy.connect(self._busy)
+        session.live_changed.connect(self.live.setChecked)
+        session.selection_changed.connect(lambda names: self.remove.setEnabled(bool(names)))
+        session.camera_added.connect(self._added)
+        self.words.setText(bad_pair())
+
+        # closeEvent never comes to a docked widget: it ends when its dock lets it go, when it is deleted,
+        # when the window is, or with the program. None of these may hold the widget.
+        self._end = functools.partial(_end, self.screen, session)
+        self.destroyed.connect(self._end)
+        self._window: QWidget | None = None
+        if not _sessions:
+            atexit.unregister(_end_all)
+            atexit.register(_end_all)
+        _sessions.add(session)
+
+    def event(self, event: Any) -> bool:
+        """Notice when the dock lets it go: napari takes its parent away and does not close it."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self.parent() is None and self._window is not None:
+                self.shut_down()
+        elif event.type() == QEvent.Type.Show and self._window is None and self.window() is not self:
+            self._window = self.window()
+            self._window.destroyed.connect(self._end)
+        return bool(super().event(event))
+
+    def shut_down(self) -> None:
+        """Let all cameras and layers go; returns at once. Twice does nothing."""
+        if not self.session.closed:
+            if self._window is not None:
+                with contextlib.suppress(RuntimeError, TypeError):  # the window is gone
+                    self._window.destroyed.disconnect(self._end)
+            _end(self.screen, self.session)
+            self.setEnabled(False)
+
+    def _added(self, name: str) -> None:
+        self.words.clear()
+        if not self.session.live:
+            self.session.set_live(True)
+
+    def _pin(self, index: Any) -> None:
+        name = self.table.cameras.name(index.row())
+        self.screen.pin(name, name not in self.screen.pinned)
+        self.screen.fit(name)
+
+    def _say_wrong(self, text: str) -> None:
+        self.words.setText(text)
+
+    def _busy(self, busy: bool) -> None:
+        self.setCursor(Qt.CursorShape.BusyCursor if busy else Qt.CursorShape.ArrowCursor)
+
+
+def _end(screen: Screen, session: LiveSession, *_: object) -> None:
+    with contextlib.suppress(RuntimeError):  # Qt has deleted parts of it
+        screen.close()
+    session.close()
+
+
+def _end_all() -> None:
+    for session in tuple(_sessions):
+        session.close()
+        session.wait_closed()

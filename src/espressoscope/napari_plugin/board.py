@@ -1,0 +1,164 @@
+"""What one layer shows: tiles painted by decode threads, and taken from there by the thread that draws.
+
+Decode threads paint behind a lock into an array nobody sees; `take` copies what is new into the one that is
+shown. So a picture is never seen half painted, and the thread that draws does no more than copy.
+No Qt and no napari here.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from espressoscope.display import Mosaic, TileState
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["Board"]
+
+_BAR: Final = 3
+"""What lies below a label is divided by this."""
+
+
+class Board:
+    """Tiles in fixed places, with labels.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The cameras.
+    tile : (int, int)
+        Height and width of a tile in pixels.
+    columns : int
+        Tiles beside each other.
+    places : Mapping of str to (int, int), optional
+        Row and column of cameras that stand on a plate; the others take what is free.
+
+    Attributes
+    ----------
+    shown : (H, W, 3) uint8
+        What the layer shows; touched by `take` only.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        tile: tuple[int, int],
+        columns: int,
+        places: Mapping[str, tuple[int, int]] | None = None,
+    ) -> None:
+        self._mosaic = Mosaic((), tile, columns)
+        for name in sorted(names, key=lambda name: name not in (places or {})):
+            self._mosaic.add(name, (places or {}).get(name))
+        self._lock = threading.Lock()
+        self._canvas = self._mosaic.draw({})
+        self._dirty = set(names)
+        self._labels: dict[str, NDArray[np.uint8]] = {}
+        self.shown = self._canvas.copy()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The cameras, in the order of their places."""
+        return self._mosaic.names
+
+    @property
+    def tile(self) -> tuple[int, int]:
+        """Height and width of a tile in pixels."""
+        return self._mosaic.tile
+
+    @property
+    def columns(self) -> int:
+        """Tiles beside each other."""
+        return self._mosaic.columns
+
+    @property
+    def cells(self) -> int:
+        """Places there are, taken or free."""
+        return self._mosaic.rows * self._mosaic.columns
+
+    @property
+    def states(self) -> dict[str, TileState]:
+        """What each tile shows."""
+        return self._mosaic.shown
+
+    def region(self, name: str) -> tuple[slice, slice]:
+        """Give the rows and columns of pixels that are a camera's tile; KeyError when there is none."""
+        return self._mosaic.region(name)
+
+    def place(self, name: str) -> tuple[int, int]:
+        """Give row and column of a camera; KeyError when there is none."""
+        return self._mosaic.place(name)
+
+    def at(self, y: float, x: float) -> str | None:
+        """Give the camera whose tile has this pixel; None beside all tiles."""
+        return self._mosaic.at(y, x)
+
+    # ---- on any thread --------------------------------------------------------------------------
+
+    def paint(self, name: str, picture: NDArray[np.uint8], state: TileState) -> None:
+        """Paint a camera's tile with a new picture; does nothing when it has none here."""
+        with self._lock:
+            if name in self._mosaic.names:
+                self._mosaic.paint(self._canvas, name, picture, state)
+                self._dirty.add(name)
+
+    # ---- on the thread that draws ---------------------------------------------------------------
+
+    def judge(self, name: str, state: TileState) -> bool:
+        """Show a tile's picture as stale, frozen or lost from now on; true when that changes something.
+
+        What has been grayed does not become live again: only a new picture does that.
+        """
+        with self._lock:
+            shown = self._mosaic.shown.get(name, TileState.NO_SIGNAL)
+            if state is shown or TileState.NO_SIGNAL is shown or state is TileState.LIVE:
+                return False
+            picture = self._canvas[self._mosaic.region(name)]
+            # What is gray and dim already would become darker each time.
+            if shown is TileState.LIVE or state is TileState.NO_SIGNAL:
+                self._mosaic.paint(self._canvas, name, picture.copy(), state)
+                self._dirty.add(name)
+                return True
+        return False
+
+    def label(self, name: str, text: NDArray[np.uint8] | None) -> None:
+        """Write on a tile, at its top left; `text` is how bright, (h, w)."""
+        with self._lock:
+            before = self._labels.get(name)
+            if text is before:
+                return
+            if text is None:
+                self._labels.pop(name, None)
+            else:
+                self._labels[name] = text
+            self._dirty.add(name)
+
+    def waits(self, visible: Collection[str] | None = None) -> bool:
+        """Tell whether `take` would find something new."""
+        with self._lock:
+            return bool(self._dirty if visible is None else self._dirty.intersection(visible))
+
+    def take(self, visible: Collection[str] | None = None) -> bool:
+        """Bring `shown` up to date, where somebody can see it; true when something was new."""
+        with self._lock:
+            names = self._dirty if visible is None else self._dirty.intersection(visible)
+            for name in names:
+                region = self._mosaic.region(name)
+                self.shown[region] = self._canvas[region]
+                text = self._labels.get(name)
+                if text is not None:
+                    _write(self.shown[region], text)
+            self._dirty = self._dirty.difference(names)
+            return bool(names)
+
+
+def _write(tile: NDArray[np.uint8], text: NDArray[np.uint8]) -> None:
+    height, width = min(tile.shape[0], text.shape[0]), min(tile.shape[1], text.shape[1])
+    below = tile[:height, :width]
+    below //= _BAR
+    np.maximum(below, text[:height, :width, None], out=below)

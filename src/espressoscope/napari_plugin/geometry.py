@@ -1,0 +1,199 @@
+"""From cameras, sizes and zoom to boards and places: which pixel of which camera lies where in the world."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from espressoscope.display import choose_grid
+from espressoscope.napari_plugin.board import Board
+from espressoscope.napari_plugin.layout import arrange, mosaic_scale, scale_at
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from espressoscope import Frame
+    from espressoscope.napari_plugin.layers import LiveLayer
+    from espressoscope.napari_plugin.pictures import Scale
+    from espressoscope.napari_plugin.session import LiveSession
+
+__all__ = ["Geometry", "Planned"]
+
+USUAL: Final = (480, 640)
+"""Height and width of a picture before the first has come."""
+MOSAIC: Final = "mosaic"
+LABEL_SHARE: Final = 14
+"""A tile's height through that of its label."""
+LABEL_SCREEN_PX: Final = 13
+"""Height of a label on the screen, at least, where the tile has room."""
+
+
+class Planned(NamedTuple):
+    """A layer as it should be."""
+
+    board: Board
+    geometry: dict[str, Any]
+
+
+class _Size(NamedTuple):
+    """Of a camera's pictures: the full one as it is shown, and the one that came last."""
+
+    full: tuple[int, int]
+    came: tuple[int, int]
+
+
+class Geometry:
+    """Decides sizes and places; told of every picture by decode threads.
+
+    Attributes
+    ----------
+    visible : frozenset of str or None
+        Cameras of the mosaic that can be seen; None: all.
+    """
+
+    def __init__(self, session: LiveSession) -> None:
+        self.visible: frozenset[str] | None = None
+        self._session = session
+        self._lock = threading.Lock()
+        self._sizes: dict[str, _Size] = {}
+        self._scales: dict[str, Scale] = {}
+        self._mosaic_scale: Scale = 2
+
+    # ---- on any thread --------------------------------------------------------------------------
+
+    def note(self, name: str, frame: Frame, picture: NDArray[np.uint8]) -> bool:
+        """Note a picture's size; true when the camera's layer has to be made to fit."""
+        full = (frame.height, frame.width)
+        if self._session.look(name).turns % 2:
+            full = (frame.width, frame.height)
+        size = _Size(full, (picture.shape[0], picture.shape[1]))
+        if self._sizes.get(name) == size:
+            return False
+        with self._lock:
+            self._sizes[name] = size
+        return True
+
+    # ---- on the thread that draws ---------------------------------------------------------------
+
+    def forget(self, name: str) -> None:
+        """Drop what is known of a camera."""
+        with self._lock:
+            self._sizes.pop(name, None)
+
+    def _size(self, name: str) -> _Size:
+        return self._sizes.get(name, _Size(USUAL, (USUAL[0] // 2, USUAL[1] // 2)))
+
+    def scale(self, name: str, full: bool) -> Scale:
+        """Give the fraction at which a camera's pictures are decoded."""
+        return 1 if full else self._scales.get(name, 2)
+
+    def label_height(self, board: Board, viewer: Any) -> int:
+        """Give the height of a label in a tile's pixels."""
+        tile = board.tile[0]
+        screen = LABEL_SCREEN_PX * board.shown.shape[1] / max(1.0, self._screen_width(board, viewer))
+        return int(max(8, min(tile / 4, max(tile / LABEL_SHARE, screen))))
+
+    def _screen_width(self, board: Board, viewer: Any) -> float:
+        name = board.names[0] if board.names else ""
+        full = self._size(name).full[1] * self._um([name])
+        return float(full * board.columns * viewer.scene.camera.zoom)
+
+    def _um(self, names: Sequence[str]) -> float:
+        """World units of a pixel: um where it is known of all cameras, else pixels."""
+        known = {self._session.look(name).pixel_um for name in names}
+        return next(iter(known)) or 1.0 if len(known) == 1 else 1.0
+
+    def plan(
+        self, singles: Sequence[str], mosaic: Sequence[str], layers: Mapping[str, LiveLayer], viewer: Any
+    ) -> dict[str, Planned]:
+        """Give the layers there should be; boards that may stay are those of `layers`."""
+        shown = [*singles, *mosaic]
+        measured = bool(shown) and all(self._session.look(name).pixel_um for name in shown)
+        if mosaic and len({self._session.look(name).pixel_um for name in mosaic}) > 1:
+            measured = False
+        unit = "um" if measured else "pixel"
+        zoom = float(viewer.scene.camera.zoom)
+        plan: dict[str, Planned] = {}
+        beside = 0.0
+        if mosaic:
+            um = (self._session.look(mosaic[0]).pixel_um or 1.0) if measured else 1.0
+            planned, beside = self._plan_mosaic(mosaic, layers.get(MOSAIC), um, unit, zoom, viewer)
+            plan[MOSAIC] = planned
+        pixel = {name: (self._session.look(name).pixel_um or 1.0) if measured else 1.0 for name in singles}
+        worlds = [
+            (self._size(name).full[0] * pixel[name], self._size(name).full[1] * pixel[name])
+            for name in singles
+        ]
+        for name, place in zip(singles, arrange(worlds, beside), strict=True):
+            size = self._size(name)
+            if not mosaic:
+                self._scales[name] = scale_at(size.full[1], size.full[1] * pixel[name] * zoom)
+            live = layers.get(name)
+            board = live.board if live is not None and live.board.tile == size.came else None
+            if board is None:
+                board = Board([name], size.came, 1)
+            each = pixel[name] * size.full[1] / size.came[1]
+            plan[name] = Planned(board, _geometry(each, place.y, place.x, unit))
+        return plan
+
+    def _plan_mosaic(
+        self, names: Sequence[str], live: LiveLayer | None, um: float, unit: str, zoom: float, viewer: Any
+    ) -> tuple[Planned, float]:
+        size = Counter(self._size(name).full for name in names).most_common(1)[0][0]
+        height, width = size
+        scale = mosaic_scale(len(names), size, width * um * zoom if live is not None else None)
+        tile = -(-height // scale), -(-width // scale)
+        board = live.board if live is not None else None
+        if board is None or board.tile != tile or set(board.names) != set(names):
+            board = self._new_mosaic(names, tile, size, board)
+        each = um * width / tile[1]
+        self.visible = self._seen(board, each, viewer)
+        for name in names:
+            out = self.visible is not None and name not in self.visible
+            full = self._size(name).full
+            self._scales[name] = 8 if out else scale_at(full[1], tile[1])
+        beside = board.columns * width * um * 1.02
+        return Planned(board, _geometry(each, 0.0, 0.0, unit)), beside
+
+    def _new_mosaic(
+        self, names: Sequence[str], tile: tuple[int, int], size: tuple[int, int], before: Board | None
+    ) -> Board:
+        wells = {name: place for name in names if (place := self._session.places.get(name)) is not None}
+        if wells and len(wells) == len(names):
+            columns = max(self._session.plate_columns, 1 + max(column for _, column in wells.values()))
+            return Board(names, tile, columns, wells)
+        if before is not None:
+            kept = {name: before.place(name) for name in before.names if name in names}
+            if len(names) <= before.cells:
+                return Board(names, tile, before.columns, kept)
+        return Board(names, tile, choose_grid(len(names), size).columns)
+
+    def _seen(self, board: Board, each: float, viewer: Any) -> frozenset[str] | None:
+        """Tell which tiles are on the canvas; None when all are."""
+        camera = viewer.scene.camera
+        zoom = float(camera.zoom) * each
+        middle = [float(value) / each + 0.5 for value in camera.center[-2:]]
+        half = [float(value) / zoom / 2 for value in viewer.canvas.size]
+        if not all(math.isfinite(value) for value in (*middle, *half)):
+            return None
+        seen = set()
+        for name in board.names:
+            rows, columns = board.region(name)
+            if (
+                rows.start < middle[0] + half[0]
+                and rows.stop > middle[0] - half[0]
+                and columns.start < middle[1] + half[1]
+                and columns.stop > middle[1] - half[1]
+            ):
+                seen.add(name)
+        return None if len(seen) == len(board.names) else frozenset(seen)
+
+
+def _geometry(each: float, y: float, x: float, unit: str) -> dict[str, Any]:
+    # The middle of the first pixel, not its corner, is where a layer begins.
+    return {"scale": (each, each), "translate": (y + each / 2, x + each / 2), "units": (unit, unit)}

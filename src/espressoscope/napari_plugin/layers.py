@@ -1,0 +1,109 @@
+"""One layer of napari that is alive: a `Board` and the image layer that shows it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    import napari
+
+    from espressoscope.napari_plugin.board import Board
+
+__all__ = ["LiveLayer"]
+
+PLAIN_S: Final = 1.0
+"""From one plain refresh to the next, in seconds: the quick ones leave the thumbnail as it was."""
+
+
+class LiveLayer:
+    """A board on the screen.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Gets a new layer.
+    board : Board
+        What it shows.
+    name : str
+        The layer's; a number is added when it is taken.
+    geometry : dict
+        ``scale``, ``translate`` and ``units`` of the layer.
+    metadata : dict
+        What the layer carries along.
+
+    Attributes
+    ----------
+    board : Board
+        What it shows; `show` changes it.
+    layer : napari.layers.Image
+        The layer.
+    """
+
+    def __init__(
+        self,
+        viewer: napari.Viewer,
+        board: Board,
+        name: str,
+        geometry: dict[str, Any],
+        metadata: dict[str, Any],
+    ) -> None:
+        board.take()
+        self.board = board
+        self.layer: Any = viewer.add_image(
+            board.shown,
+            rgb=True,
+            name=name,
+            metadata=metadata,
+            contrast_limits=(0, 255),
+            cache=False,
+            **geometry,
+        )
+        self._geometry = geometry
+        self._plain_at = time.monotonic()
+
+    def show(self, board: Board, geometry: dict[str, Any]) -> None:
+        """Show another board, or the same one elsewhere."""
+        if board is not self.board:
+            board.take()
+            self.board = board
+            self.layer.data = board.shown
+        if geometry != self._geometry:
+            self._geometry = geometry
+            for key in ("units", "scale", "translate"):
+                setattr(self.layer, key, geometry[key])
+
+    def refresh(self, visible: Collection[str] | None, *, plain: bool) -> tuple[bool, bool]:
+        """Show what is new.
+
+        Parameters
+        ----------
+        visible : collection of str or None
+            Cameras somebody can see; None: all.
+        plain : bool
+            A plain refresh may be made, if one is due: it costs more, and brings the thumbnail.
+
+        Returns
+        -------
+        (bool, bool)
+            Whether there was something new, and whether the refresh was a plain one.
+        """
+        if not self.board.take(visible):
+            return False, False
+        now = time.monotonic()
+        if plain and now - self._plain_at >= PLAIN_S:
+            self._plain_at = now
+            self.layer.refresh()
+            return True, True
+        self.layer.refresh(thumbnail=False, extent=False, highlight=False)
+        return True, False
+
+    def at(self, position: Any) -> str | None:
+        """Give the camera at this place of the world; None beside all."""
+        y, x = self.layer.world_to_data(position)[-2:]
+        height, width = self.board.shown.shape[:2]
+        if not (-0.5 <= y < height - 0.5 and -0.5 <= x < width - 0.5):
+            return None
+        return self.board.at(y + 0.5, x + 0.5)
