@@ -88,3 +88,31 @@ def test_many_producers_frames_reach_a_consumer_without_loss() -> None:
         seen.append(taken.sequence)
     producer.join()
     assert seen == list(range(total))
+
+
+def test_every_waiter_is_woken_and_none_rung_twice() -> None:
+    slot, woken = LatestSlot(), []
+    waiters = [
+        threading.Thread(target=lambda: woken.append(slot.wait(lambda f: f.sequence >= 60, never, 30)))
+        for _ in range(8)
+    ]
+    for waiter in waiters:
+        waiter.start()
+    # More than one notifier, while waiters come, look, and leave at the ends of their slices.
+    stopping = threading.Event()
+
+    def wake() -> None:
+        while not stopping.is_set():
+            slot.wake()
+
+    waker = threading.Thread(target=wake)
+    waker.start()
+    for number in range(61):
+        slot.put(frame(number))
+        time.sleep(0.001)
+    for waiter in waiters:
+        waiter.join(10)
+    stopping.set()
+    waker.join(10)
+    assert [f.sequence for f in woken if f] == [60] * 8
+    assert not slot._wakeup._waiters

@@ -304,6 +304,17 @@ def test_a_picture_that_is_one_chunk_is_never_moved() -> None:
     assert watched.parser._window.moved < 50 * 40
 
 
+def test_pictures_that_come_one_by_one_arrive_where_the_last_one_did() -> None:
+    data = stream("C", [fake_jpeg(20_000, number) for number in range(30)])
+    watched = Watched()
+    furthest = 0
+    for at in range(0, len(data), 1436):
+        watched.push(data[at : at + 1436])
+        furthest = max(furthest, watched.parser._window.end)
+    assert furthest < 3 * 20_000
+    assert watched.parser._window.moved < 30 * 200
+
+
 @pytest.mark.parametrize(
     "unit",
     [

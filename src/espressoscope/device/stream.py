@@ -20,11 +20,14 @@ from espressoscope.wire.parser import ResponseParser
 from espressoscope.wire.request import build_get
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from espressoscope.wire.events import Event
 
 __all__ = ["Source", "StreamConnection", "StreamSink", "open_stream"]
 
 _LOWAT_SUPPORTED = sys.platform == "linux"
+_SOL_SOCKET, _SO_RCVLOWAT = socket.SOL_SOCKET, getattr(socket, "SO_RCVLOWAT", 0)
 _LOWAT_FROM = 2048
 """Fewer missing bytes than this are not worth a system call."""
 _MOST_NUDGES = 2
@@ -86,11 +89,12 @@ class StreamConnection(asyncio.BufferedProtocol):
         self.multipart = False
         self._request = request
         self._sink = sink
+        self._take = sink.part
         self.address = address
         self._camera = camera
         self._parser = ResponseParser()
         self._transport: asyncio.Transport | None = None
-        self._socket: socket.socket | None = None
+        self._set_option: Callable[[int, int, int], None] | None = None  # of the socket
         self._lowat = 1
         self._lowat_ceiling = 1
         self._nudges = 0
@@ -113,7 +117,8 @@ class StreamConnection(asyncio.BufferedProtocol):
         self._transport = transport
         sock = transport.get_extra_info("socket")
         if _LOWAT_SUPPORTED and sock is not None:
-            self._socket = sock
+            # asyncio wraps the socket; the wrapper's call costs more than the system's.
+            self._set_option = getattr(sock, "_sock", sock).setsockopt
             # A mark above what the receive buffer can hold would never be reached. Half of it is bookkeeping.
             self._lowat_ceiling = max(1, sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2)
         transport.write(self._request)
@@ -128,19 +133,22 @@ class StreamConnection(asyncio.BufferedProtocol):
         self.last_byte_ns = now_ns
         self.received += nbytes
         parser = self._parser
-        take = self._sink.part
         try:
-            for event in parser.receive(nbytes):
-                if type(event) is Part:
-                    take(event, now_ns)
-                else:
-                    self._other(event)
+            events = parser.receive(nbytes)
         except RemoteProtocolError as error:
             self._end(name_camera(error, self._camera))
             return
-        if self._socket is not None:
+        # Before the frames are handed out: whoever waits for one gets to run when this thread waits again.
+        if self._set_option is not None:
             missing = parser.missing
-            self._set_lowat(missing if missing >= _LOWAT_FROM else 1)
+            wanted = missing if missing >= _LOWAT_FROM else 1
+            if wanted != self._lowat:
+                self._set_lowat(wanted)
+        for event in events:
+            if type(event) is Part:
+                self._take(event, now_ns)
+            else:
+                self._other(event)
 
     def eof_received(self) -> None:
         """Take the last events; asyncio calls this."""
@@ -148,7 +156,7 @@ class StreamConnection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the source; asyncio calls this."""
-        self._socket = None
+        self._set_option = None
         if exc is None:
             self._finish()
         else:
@@ -185,10 +193,11 @@ class StreamConnection(asyncio.BufferedProtocol):
         self._end(None)
 
     def _set_lowat(self, wanted: int) -> None:
-        wanted = min(wanted, self._lowat_ceiling)
-        if self._socket is not None and wanted != self._lowat:
+        if wanted > self._lowat_ceiling:
+            wanted = self._lowat_ceiling
+        if self._set_option is not None and wanted != self._lowat:
             self._lowat = wanted
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, wanted)
+            self._set_option(_SOL_SOCKET, _SO_RCVLOWAT, wanted)
 
     def _other(self, event: Event) -> None:
         if isinstance(event, Head):

@@ -1,13 +1,13 @@
 """Where frames wait for their consumers: the latest slot and the bounded in-order subscription.
 
 Both are filled on the loop's thread, which must never wait, and emptied on any other. A put costs no lock
-while nobody waits: the frame is stored first and the count of waiters read after it, a waiter counts itself
-first
-and looks for the frame after, so one of the two always sees the other.
+while nobody waits: the frame is stored first and the list of waiters read after it, a waiter joins the list
+first and looks for the frame after, so one of the two always sees the other.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
@@ -35,34 +35,49 @@ class Consumer(Protocol):
 
 
 class Wakeup:
-    """A condition that costs its notifier nothing while nobody waits."""
+    """Wakes whoever waits, and costs its notifier nothing while nobody does.
+
+    Each waiter sleeps on a lock of its own, and whoever takes that from the list releases it, once. A
+    condition does the same with a second lock and twice as many calls, on caches that sleeping has emptied.
+    """
 
     def __init__(self) -> None:
-        self._condition = threading.Condition()
-        self._waiters = 0
+        self._waiters: list[threading.Lock] = []
 
     def notify(self) -> None:
-        """Wake every waiter; called from the loop's thread."""
-        if self._waiters:
-            with self._condition:
-                self._condition.notify_all()
+        """Wake every waiter; from any thread."""
+        waiters = self._waiters
+        while waiters:
+            try:
+                bell = waiters.pop()
+            except IndexError:
+                return  # the waiter has just taken it back
+            bell.release()
 
     def wait(self, ready: Callable[[], bool], timeout_s: float) -> bool:
         """Wait until `ready()` is true or the time is up; give its last answer."""
         if ready():
             return True
         deadline = time.monotonic() + timeout_s
-        with self._condition:
-            self._waiters += 1
+        while True:
+            # A new one each time: one that was taken from the list may be released late.
+            bell = threading.Lock()
+            bell.acquire()
+            self._waiters.append(bell)
+            rung = False
             try:
-                while not ready():
-                    left = deadline - time.monotonic()
-                    if left <= 0:
-                        return ready()
-                    self._condition.wait(min(left, _SLICE_S))
+                if ready():
+                    return True
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return False
+                rung = bell.acquire(timeout=min(left, _SLICE_S))
             finally:
-                self._waiters -= 1
-        return True
+                if not rung:
+                    with contextlib.suppress(ValueError):  # just being rung
+                        self._waiters.remove(bell)
+            if rung and ready():
+                return True
 
 
 class LatestSlot:
@@ -149,7 +164,8 @@ class Subscription:
                 full = False  # the consumer has just taken it
             else:
                 self.dropped += 1
-        self._wakeup.notify()
+        if self._wakeup._waiters:  # a call less for frames that pile up
+            self._wakeup.notify()
         return full
 
     def wake(self) -> None:

@@ -89,9 +89,13 @@ class ResponseParser:
     @property
     def missing(self) -> int:
         """Bytes the part or body at hand still misses on the wire, at least; 1 when that is not known."""
+        window = self._window
+        short_cut = self._short_cut
+        if short_cut is not None and short_cut.due:
+            return short_cut.due - (window.end - window.raw)
         if self._mode is _Mode.PARTS:
             if self._parts.state is State.BODY:
-                return max(1, self._parts.length - self._window.waiting)
+                return max(1, self._parts.length - window.waiting)
         elif self._mode is _Mode.BODY and isinstance(self._framing, Identity):
             return max(1, self._framing.left or 1)
         return 1
@@ -133,7 +137,7 @@ class ResponseParser:
             if short_cut.due:
                 if end - window.raw < short_cut.due or not short_cut.bodies(events):
                     return events
-            elif short_cut.waits():
+            elif short_cut.in_gap and not short_cut.go_on_in_gap(events):
                 return events
         self._run(events)
         return events

@@ -40,11 +40,13 @@ class ShortCut:
     ----------
     due : int
         Length of the body that is waited for where it arrives; 0 when none is.
+    in_gap : bool
+        What waits is the beginning of the gap that is expected.
     shapes : list of Shape
         What stood between bodies before, the one used last first.
     """
 
-    __slots__ = ("_after", "_framing", "_in_gap", "_parts", "_shape", "_window", "due", "shapes")
+    __slots__ = ("_after", "_framing", "_parts", "_shape", "_window", "due", "in_gap", "shapes")
 
     def __init__(self, window: Window, framing: Identity | Chunked, parts: Multipart) -> None:
         self._window = window
@@ -54,7 +56,7 @@ class ShortCut:
         self.shapes: list[Shape] = []
         self._after = 0  # bytes of the chunk behind the body at hand
         self._shape: Shape | None = None  # what is expected behind it
-        self._in_gap = False  # what waits is the beginning of the gap that the first shape describes
+        self.in_gap = False
 
     def writable(self) -> memoryview:
         """Give the free tail of the buffer while a body is due, after making room for the rest of it."""
@@ -92,7 +94,7 @@ class ShortCut:
         parts.state = State.BODY
         shape = self._shape if window.trace is None else self._learned()
         while True:
-            if shape is not None:
+            if shape is not None and window.end - window.raw >= parts.length + shape.size:
                 shape.follow(window, parts, events)
             start, length = window.raw, parts.length
             stop = start + length
@@ -110,8 +112,8 @@ class ShortCut:
             parts.state = State.GAP
             self._framing.resume(after)
             if not self._step_over_gap():
-                self._in_gap = self._shape is not None
-                return not self.waits()
+                self.in_gap = self._at_beginning_of_gap()
+                return not self.in_gap
             shape = self._shape
 
     def _learned(self) -> Shape | None:
@@ -135,7 +137,8 @@ class ShortCut:
                 continue
             length, stamp = shape.match(window.data, window.raw, window.end)
             if 0 < length <= parts.trusted:
-                self.shapes.insert(0, self.shapes.pop(number))
+                if number:
+                    self.shapes.insert(0, self.shapes.pop(number))
                 self._shape = shape
                 window.jump(window.raw + shape.size)
                 window.trace = None
@@ -146,21 +149,20 @@ class ShortCut:
                 return True
         return False
 
-    def waits(self) -> bool:
-        """Whether what is there is the mere beginning of the usual gap: nothing can be lost by waiting.
-
-        If the gap is all there, it is stepped over.
-        """
-        if not self._in_gap:
+    def go_on_in_gap(self, events: list[Event]) -> bool:
+        """Take more bytes of a gap, and what follows behind it; gives what `bodies` does."""
+        if self._at_beginning_of_gap():
             return False
+        self.in_gap = False
+        # Stepped over, the window and the framing are where `enter` would bring them.
+        return not self._step_over_gap() or self.bodies(events)
+
+    def _at_beginning_of_gap(self) -> bool:
+        """Whether what is there is the mere beginning of the usual gap: nothing can be lost by waiting."""
         window = self._window
         shape = self._shape
-        if (
+        return (
             shape is not None
             and window.end - window.raw <= len(shape.prefix)
             and shape.prefix.startswith(window.view[window.raw : window.end])
-        ):
-            return True
-        self._in_gap = False
-        self._step_over_gap()
-        return False
+        )

@@ -27,6 +27,9 @@ _LONGEST_TRACE = 48
 # Pictures a buffer should hold, as long as it need not be larger than this for it.
 _PICTURES = 4
 _ROOMY = 1024 * 1024
+# So little is moved to the front as soon as it is so far from it: the next bytes arrive where the last ones
+# did, in memory that is still in the caches.
+_LITTLE, _FAR = 128, 16384
 
 
 class LineTooLongError(Exception):
@@ -103,8 +106,14 @@ class Window:
         """
         if self.start == self.stop:
             self.start = self.stop = self.raw  # no payload waits: nothing lies between it and the wire bytes
-            if self.raw == self.end:
+            little = self.end - self.raw
+            if little == 0:
                 self.start = self.stop = self.raw = self.end = 0
+            elif little <= _LITTLE and self.raw >= _FAR:
+                self.view[:little] = self.view[self.raw : self.end]
+                self.moved += little
+                self.start = self.stop = self.raw = 0
+                self.end = little
         elif self.raw == self.end:
             self.raw = self.end = self.stop  # the framing behind the payload is of no use any more
         if len(self.data) - self.end < max(missing, _LEAST_ROOM):
