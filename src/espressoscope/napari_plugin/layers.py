@@ -12,10 +12,13 @@ if TYPE_CHECKING:
 
     from espressoscope.napari_plugin.board import Board
 
-__all__ = ["LiveLayer"]
+__all__ = ["WAITING", "LiveLayer"]
 
 PLAIN_S: Final = 1.0
 """From one plain refresh to the next, in seconds: the quick ones leave the thumbnail as it was."""
+
+WAITING: Final = "waiting"
+"""Metadata of a layer that stands for cameras until they are there."""
 
 
 class LiveLayer:

@@ -106,12 +106,20 @@ def state_of(age_s: float | None, live: bool, stats: StreamStats | None) -> Tile
     return TileState.FROZEN if stats is not None and stats.frozen else TileState.LIVE
 
 
-def label_of(name: str, state: TileState, age_s: float | None, fps: float, live: bool) -> str:
-    """Say in one line what a tile shows."""
+def label_of(
+    name: str, state: TileState, age_s: float | None, fps: float, live: bool, most: int = 200
+) -> str:
+    """Say in one line what a tile shows; the name gives way where there is room for `most` characters."""
+    rest = _rest_of_label(state, age_s, fps, live)
+    room = max(3, most - len(rest))
+    return (name if len(name) <= room else f"…{name[1 - room :]}") + rest
+
+
+def _rest_of_label(state: TileState, age_s: float | None, fps: float, live: bool) -> str:
     if state is TileState.LIVE:
-        return f"{name}  {fps:.1f} fps  {age_s or 0.0:.1f} s"
+        return f"  {fps:.1f} fps  {age_s or 0.0:.1f} s"
     if state is TileState.FROZEN:
-        return f"{name}  FROZEN: the same picture again and again"
+        return "  FROZEN: the same picture again and again"
     if state is TileState.STALE:
-        return f"{name}  {age_s or 0:.0f} s old" + ("" if live else ", not live")
-    return f"{name}  NO SIGNAL" + (f" for {age_s:.0f} s" if age_s is not None else "")
+        return f"  {age_s or 0:.0f} s old" + ("" if live else ", not live")
+    return "  NO SIGNAL" + (f" for {age_s:.0f} s" if age_s is not None else "")

@@ -15,7 +15,7 @@ from qtpy.QtCore import QObject, Qt, QTimer, Signal
 from espressoscope.display import TileState
 from espressoscope.napari_plugin.geometry import Geometry
 from espressoscope.napari_plugin.labels import text_mask
-from espressoscope.napari_plugin.layers import LiveLayer
+from espressoscope.napari_plugin.layers import WAITING, LiveLayer
 from espressoscope.napari_plugin.layout import LAYERS_MOST, label_of, state_of
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ JUDGE_MS: Final = 500
 """From one look at the age of all pictures to the next."""
 SETTLE_MS: Final = 120
 """After the last change of zoom or of the cameras, before what is shown is arranged anew."""
+LETTER: Final = 0.4
+"""Width of a letter, as a share of a label's height."""
 MOSAIC: Final = "mosaic"
 """Key of the layer that shows all cameras."""
 
@@ -174,9 +176,9 @@ class Screen(QObject):
                 state, entry = self.state(name), self._states.get(name)
                 live.board.judge(name, state)
                 told = live.board.states.get(name, state) if state is TileState.LIVE else state
-                text = label_of(
-                    name, told, self.age_s(name), entry.stats.fps if entry else 0.0, self._session.live
-                )
+                fps = entry.stats.fps if entry else 0.0
+                most = round(live.board.tile[1] / height / LETTER)
+                text = label_of(name, told, self.age_s(name), fps, self._session.live, most)
                 wanted = key == MOSAIC or told is not TileState.LIVE
                 live.board.label(name, text_mask(text, height) if wanted else None)
         self._pass_soon()
@@ -220,6 +222,9 @@ class Screen(QObject):
         self._boards = {
             name: tuple(item.board for item in plan.values() if name in item.board.names) for name in names
         }
+        for layer in tuple(self._viewer.layers) if plan and not before else ():
+            if layer.metadata.get("espressoscope") == WAITING:
+                self._viewer.layers.remove(layer)
         for key, item in plan.items():
             live = self.layers.get(key)
             if live is not None:

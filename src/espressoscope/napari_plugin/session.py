@@ -18,7 +18,9 @@ from qtpy.QtCore import QObject, Signal
 import espressoscope as es
 from espressoscope.napari_plugin.mailbox import Mailbox
 from espressoscope.napari_plugin.pictures import Look, Pictures
+from espressoscope.napari_plugin.plates import PLATES, plate_places
 from espressoscope.napari_plugin.search import Search
+from espressoscope.napari_plugin.simulator import Simulator
 from espressoscope.napari_plugin.work import Workers
 
 if TYPE_CHECKING:
@@ -105,6 +107,7 @@ class LiveSession(QObject):
         self._live = False
         self._calls = 0
         self._search: Search | None = None
+        self._simulators: list[Simulator] = []
         self._closed = threading.Event()
         self._ended = threading.Event()
         self._watch: threading.Thread | None = None
@@ -252,7 +255,25 @@ class LiveSession(QObject):
             members = list(es.FleetFile.load(path, must_exist=True).members.values())
             if not members:
                 raise ValueError(f"{path} names no camera: espressoscope fleet add ADDRESS adds one")
+            self.plate_columns, places = plate_places(members)
+            self.places.update(places)
             self._add(members)
+
+        self.run(work, lane=FLEET)
+
+    def simulate(self, count: int) -> None:
+        """Start simulated cameras, as a program of their own, and take them in; they end with the session."""
+        simulator = Simulator(count)
+
+        def work() -> None:
+            self._simulators.append(simulator)
+            urls = simulator.start()
+            before = set(self._fleet.names) if self._fleet is not None else set()
+            self._add(urls)
+            new = [name for name in self._fleet.names if name not in before] if self._fleet else []
+            if not before and count in PLATES:
+                self.plate_columns = PLATES[count]
+                self.places = {name: divmod(index, PLATES[count]) for index, name in enumerate(new)}
 
         self.run(work, lane=FLEET)
 
@@ -286,6 +307,7 @@ class LiveSession(QObject):
             if good:
                 old, self._fleet = fleet, es.Fleet(good)
                 fleet = self._fleet
+                self._view = None
                 if old is not None:
                     old.close()
                 if self._closed.is_set():
@@ -447,6 +469,8 @@ class LiveSession(QObject):
             self._crowd.close()
             if self._search is not None:
                 self._search.cancel()
+            for simulator in self._simulators:  # one that is starting would keep its thread
+                simulator.close()
             # A camera that is being added may have made the fleet only now.
             while True:
                 fleet = self._fleet
@@ -457,6 +481,8 @@ class LiveSession(QObject):
                     break
             if self._fleet is not None:
                 self._fleet.close()
+            for simulator in self._simulators:
+                simulator.close()
             if self._watch is not None:
                 self._watch.join(max(0.0, end - time.monotonic()))
         except Exception:  # noqa: BLE001 (a thread boundary)

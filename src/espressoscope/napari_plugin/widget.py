@@ -117,7 +117,7 @@ class LiveWidget(QWidget):
 
     def _added(self, name: str) -> None:
         self.words.clear()
-        if not self.session.live:
+        if len(self.session.names) == 1 and not self.session.live:
             self.session.set_live(True)
 
     def _pin(self, index: Any) -> None:
