@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cli_support import http, server
+from espressoscope.errors import CameraError
+from espressoscope.sim import SimulatedCamera
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -50,6 +52,20 @@ def control_of(stream_port: int, dump: str = "") -> Iterator[str]:
         pages |= page("/dump", dump.encode())
     with server(serving(pages)) as address:
         yield address
+
+
+@contextlib.contextmanager
+def findable(**options: Any) -> Iterator[SimulatedCamera]:
+    """A camera on a port that a search of this computer asks."""
+    for port in range(8172, 8110, -2):
+        with contextlib.ExitStack() as stack:
+            try:
+                camera = stack.enter_context(SimulatedCamera(port=port, side_delays=False, **options))
+            except CameraError:
+                continue
+            yield camera
+            return
+    raise AssertionError("no port from 8112 to 8173 is free")
 
 
 @contextlib.contextmanager

@@ -16,7 +16,16 @@ import pytest
 
 import espressoscope as es
 from cli_support import answering, http, server
-from doctor_support import closed_port, codes, control_of, deaf_port, page, problems, serving
+from doctor_support import (
+    closed_port,
+    codes,
+    control_of,
+    deaf_port,
+    findable,
+    page,
+    problems,
+    serving,
+)
 from espressoscope.sim import SimulatedCamera
 from support import wait_until
 
@@ -361,6 +370,28 @@ def test_a_camera_by_its_name_and_another_in_its_place(
     assert problems(findings) == {"other-camera"}
     with pytest.raises(es.ConnectError, match="neither a camera of the fleet file nor an address"):
         es.diagnose("A 2")
+
+
+def test_a_camera_that_has_moved_is_looked_at_where_it_is(
+    matchbox_free: SimulatedCamera, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "lab.toml"
+    monkeypatch.setenv("ESPRESSOSCOPE_FLEET", str(file))
+    with findable() as camera:
+        where = urlsplit(camera.url).netloc
+        # Nobody is at its address; another one is; nobody knows its address.
+        stale = (f"127.0.0.1:{closed_port()}", urlsplit(matchbox_free.url).netloc, "")
+        for old in stale:
+            url = f'url = "http://{old}"' if old else ""
+            file.write_text(f'[cameras.A1]\nmac = "{camera.mac}"\n{url}\n')
+            with es.diagnose("A1") as report:
+                found = {finding.code: finding for finding in (next(report), next(report))}
+            assert found["camera"].words.startswith(f"A1 answers at {where}: ")
+            if old:
+                assert found["moved"].words == f"A1 is at {where} by now, and not at {old} any more."
+    findings = list(es.diagnose("A1"))
+    assert codes(findings)[-1] == "nowhere"
+    assert camera.mac in findings[-1].words
 
 
 def test_a_password_is_wanted() -> None:

@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import pytest
 
 import espressoscope as es
 from cli_support import http, server
+from doctor_support import findable
 from espressoscope.sim import SimulatedCamera
 
 if TYPE_CHECKING:
@@ -136,6 +138,24 @@ def camera_server(refused: str = "") -> Any:
         connection.sendall(http(body, status="500 Internal Server Error" if wrong else "200 OK"))
 
     return server(handle)
+
+
+def test_a_camera_of_the_fleet_file_is_told_wherever_it_is_and_no_other() -> None:
+    with SimulatedCamera(side_delays=False) as other:
+        with findable(boot_s=60) as camera:
+            meant = replace(camera.info, name="A1", url=other.url)
+            with es.join_wifi(meant, "lab", SECRET, timeout=60) as steps:
+                reached, told = next(steps), next(steps)
+            assert told.code == "told"
+            assert reached.words.startswith("A1 answers at ")
+            assert reached.camera is not None
+            assert reached.camera.url == camera.url
+            assert any(SECRET in line for line in camera.requests)
+        with pytest.raises(es.ConnectError, match=f"and not {camera.mac}: it is told nothing"):
+            list(es.join_wifi(meant, "lab", SECRET))
+        with pytest.raises(es.ConnectError, match="nobody knows where"):
+            list(es.join_wifi(replace(meant, url=""), "lab", SECRET))
+        assert not any("control" in line for line in other.requests)
 
 
 def test_a_board_that_does_not_restart() -> None:

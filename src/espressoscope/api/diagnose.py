@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from espressoscope.api.locator import locating
 from espressoscope.api.reports import Reports
 from espressoscope.api.roll import whereabouts_of
 from espressoscope.discovery.places import find_places
@@ -35,8 +36,9 @@ def diagnose(
     Parameters
     ----------
     camera : str, CameraInfo or Member, optional
-        As for `Camera`. Without: this computer's networks are looked at and cameras searched for; the only
-        one found is looked at like one that was given.
+        As for `Camera`; one whose MAC is known is looked for when it is not where it was. Without: this
+        computer's networks are looked at and cameras searched for; the only one found is looked at like one
+        that was given.
     networks : str, network or iterable of them, optional
         Search there, as for `discover`; not with `camera`.
     search : bool
@@ -62,8 +64,8 @@ def diagnose(
     ...         print(finding.words, finding.advice)
     """
     if camera is not None:
-        address, mac = whereabouts_of(camera)
-        return Reports(lambda tell: examine_camera(address, tell, mac))
+        address, known = whereabouts_of(camera)
+        return Reports(lambda tell: examine_camera(address, tell, known, locating(known)))
     places = find_places(networks)
     examine = examine_network if search else why_none
     return Reports(lambda tell: examine(places, tell, given=networks is not None))

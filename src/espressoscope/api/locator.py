@@ -22,12 +22,14 @@ from espressoscope.discovery.search import search
 from espressoscope.errors import DiscoveryError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from espressoscope.device.address import Address
     from espressoscope.discovery.places import Places
     from espressoscope.engine.locator import Locator
     from espressoscope.model import CameraInfo
 
-__all__ = ["SearchLocator", "shared_locator"]
+__all__ = ["SearchLocator", "locating", "shared_locator"]
 
 SEARCH_S: Final = 15.0
 """Longest search for cameras that have moved, in seconds."""
@@ -125,3 +127,11 @@ _shared = SearchLocator()
 def shared_locator() -> Locator:
     """Give the one locator of this process; it holds nothing while nobody is missing."""
     return _shared
+
+
+def locating(info: CameraInfo | None) -> Callable[[], Awaitable[str | None]] | None:
+    """Give a function that looks for a camera, and gives its URL or None; None where no MAC is known."""
+    if info is None or info.mac is None:
+        return None
+    known = info
+    return lambda: _shared.locate(known)

@@ -128,24 +128,30 @@ class Roll:
         return f"{file.path} has {', '.join(known[:12])}{more}"
 
 
-def whereabouts_of(camera: str | CameraInfo | Member) -> tuple[Address, str | None]:
-    """Give address and MAC, as far as known, of a camera that is not opened; a name is looked up.
+def whereabouts_of(camera: str | CameraInfo | Member) -> tuple[Address, CameraInfo | None]:
+    """Give what is known of a camera that is not opened; a name is looked up.
+
+    Returns
+    -------
+    tuple of (Address, CameraInfo or None)
+        Its last address, without a host where only its MAC is known; what else is known.
 
     Raises
     ------
     TypeError
         It is nothing of the kind.
     ConnectError, UnsupportedError
-        It is no address and no name of the fleet file, or nobody knows its address.
+        It is no address and no name of the fleet file, or nobody knows its address nor its MAC.
     FleetFileError
         The file is broken.
     """
     card = Roll().look_up(card_of(camera))
-    if card.address is None or not card.address.host:
+    mac = None if card.info is None else card.info.mac
+    if card.address is None or not (card.address.host or mac):
         raise ConnectError(
             "its address is not known",
             reason=ConnectReason.UNRESOLVED,
             camera=str(card),
             hint="`espressoscope discover` lists the cameras it can see: give the address of one",
         )
-    return card.address, None if card.info is None else card.info.mac
+    return card.address, card.info

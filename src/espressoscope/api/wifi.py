@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from espressoscope.api.locator import locating
 from espressoscope.api.reports import Reports
 from espressoscope.api.roll import whereabouts_of
 from espressoscope.discovery.networks import check_timeout, parse_networks
@@ -39,7 +40,8 @@ def join_wifi(
     Parameters
     ----------
     camera : str, CameraInfo or Member
-        As for `Camera`; a new board is ``"192.168.4.1"``.
+        As for `Camera`; a new board is ``"192.168.4.1"``. One whose MAC is known is looked for when it is not
+        where it was, and no other one is told.
     ssid, password : str
         At most 31 ASCII characters each, without space, ``&``, ``#`` and ``%``. An empty password stands for
         an open network.
@@ -70,9 +72,18 @@ def join_wifi(
     >>> for step in es.join_wifi("192.168.4.1", "lab", getpass()):  # doctest: +SKIP
     ...     print(step.words, step.advice)
     """
-    address, _ = whereabouts_of(camera)
+    address, known = whereabouts_of(camera)
     timeout_s = check_timeout(timeout)
     where = None if networks is None else parse_networks(networks)
     return Reports(
-        lambda tell: _join_wifi(address, ssid, password, tell, timeout_s=timeout_s, networks=where)
+        lambda tell: _join_wifi(
+            address,
+            ssid,
+            password,
+            tell,
+            timeout_s=timeout_s,
+            networks=where,
+            meant=known,
+            locate=locating(known),
+        )
     )

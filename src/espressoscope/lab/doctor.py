@@ -29,7 +29,7 @@ from espressoscope.lab.doctor_stream import SILENCE_S, watch
 from espressoscope.lab.doctor_words import Finding, finding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from espressoscope.device.address import Address
     from espressoscope.discovery.places import Places
@@ -43,6 +43,14 @@ LONGEST_S: Final = 20.0
 _SEARCH_S: Final = 8.0
 _RESOLVE_S: Final = 4.0
 _SILENCE_OF_A_TAKEN_STREAM_S: Final = 3.0
+_SEEK_S: Final = 4.0
+_MAY_HAVE_MOVED: Final = frozenset(
+    (
+        *("absent", "deaf", "beyond", "silent", "no-way", "refused", "not-at-access-point"),
+        *("no-http", "not-a-camera", "other-camera"),
+    )
+)
+"""Findings about an address that say nothing about a camera which has another one by now."""
 _AT_ONCE: Final = 8
 _MOST_NAMED: Final = 6
 
@@ -77,29 +85,42 @@ async def why_none(places: Places, tell: Callable[[Finding], None], *, given: bo
 
 
 async def examine_camera(
-    address: Address, tell: Callable[[Finding], None], wanted_mac: str | None = None
+    address: Address,
+    tell: Callable[[Finding], None],
+    meant: CameraInfo | None = None,
+    locate: Callable[[], Awaitable[str | None]] | None = None,
 ) -> None:
     """Look at one camera, from the network to its pictures.
 
     Parameters
     ----------
     address : Address
-        Where it is; one with a path is looked at as a bare stream.
+        Where it is; one with a path is looked at as a bare stream. Without a host where nobody knows.
     tell : callable
         Takes findings as they come, on the loop's thread.
-    wanted_mac : str, optional
-        Of the camera that should be there.
+    meant : CameraInfo, optional
+        What is known of it.
+    locate : async callable, optional
+        Looks for it when it is not at its address; gives its URL, or None.
     """
     with _within_time(tell):
         async with asyncio.timeout(LONGEST_S):
             around = Surroundings(local_links())
+            if not address.host:
+                found_at = await _elsewhere(address, locate)
+                if found_at is None or meant is None:
+                    for found in around.describe():
+                        tell(found)
+                    tell(finding("nowhere", mac=meant and meant.mac))
+                    return
+                address = found_at
             host = await _number_of(address, tell)
             if host is None:
                 return
             if not around.is_own(host):
                 for found in around.describe():
                     tell(found)
-            await _camera(address, host, around, tell, wanted_mac)
+            await _camera(address, host, around, tell, meant, locate)
 
 
 @contextlib.contextmanager
@@ -142,7 +163,7 @@ async def _search(places: Places, around: Surroundings, tell: Callable[[Finding]
     tell(finding("cameras", count=count, names=named))
     if len(infos) == 1:
         address = parse_address(infos[0].url)
-        await _camera(address, address.host, around, tell, infos[0].mac)
+        await _camera(address, address.host, around, tell, infos[0])
     else:
         await _boards(infos, tell)
 
@@ -181,7 +202,8 @@ async def _camera(
     host: str,
     around: Surroundings,
     tell: Callable[[Finding], None],
-    wanted_mac: str | None,
+    meant: CameraInfo | None,
+    locate: Callable[[], Awaitable[str | None]] | None = None,
 ) -> None:
     astray = around.astray(host)
     if astray is not None:
@@ -190,7 +212,16 @@ async def _camera(
         await _bare(address, address, tell)
         return
     base = replace(address, path="")
-    reached = await reach(base, host, around, tell, wanted_mac)
+    said: list[Finding] = []
+    reached = await reach(base, host, around, tell if locate is None else said.append, meant)
+    if any(found.code in _MAY_HAVE_MOVED for found in said):
+        now = await _elsewhere(base, locate)
+        if now is not None and meant is not None:
+            said = [finding("moved", name=meant.name, host=now, old=base)]
+            base, host = now, now.host
+            reached = await reach(base, host, around, said.append, meant)
+    for found in said:
+        tell(found)
     if reached is None:
         return
     if reached.bare:
@@ -201,6 +232,16 @@ async def _camera(
         for found in (*reached.board.radio(), *reached.board.age()):
             tell(found)
     await _stream(base, host, reached, tell)
+
+
+async def _elsewhere(address: Address, locate: Callable[[], Awaitable[str | None]] | None) -> Address | None:
+    """Look for a camera that is not at its address; None where it is not found, or is there after all."""
+    url = None
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_SEEK_S):
+            url = None if locate is None else await locate()
+    found_at = None if url is None else replace(parse_address(url), path="", auth=address.auth)
+    return None if found_at == address else found_at
 
 
 async def _number_of(address: Address, tell: Callable[[Finding], None]) -> str | None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from espressoscope.device.address import clean_text
 from espressoscope.device.http import CONNECT_TIMEOUT_S, Response, fetch
 from espressoscope.device.identify import Identity, identify_or_raise
+from espressoscope.discovery.census import mac_at
 from espressoscope.errors import CameraError, CameraTimeout, ConnectError, ConnectReason, RemoteProtocolError
 from espressoscope.lab.doctor_board import Board, read_dump
 from espressoscope.lab.doctor_network import held_here
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from espressoscope.device.address import Address
     from espressoscope.lab.doctor_network import Surroundings
     from espressoscope.lab.doctor_words import Finding
+    from espressoscope.model import CameraInfo
 
 __all__ = ["Reached", "reach", "tell_held_here"]
 
@@ -34,6 +36,7 @@ _PATIENCE_S: Final = (5.0, 3.0)
 """Waits for the first answer: a camera that was busy answers the second time."""
 _NEXT_ANSWERS_S: Final = 3.0
 _STREAM_SIGN_S: Final = 2.5
+_TELL_NO_MAC: Final = frozenset({"camerawebserver", "unknown"})
 _LATE_S: Final = 1.5
 _SILENCE: Final = {errno.EHOSTUNREACH, errno.EHOSTDOWN, errno.ETIMEDOUT}
 
@@ -65,7 +68,7 @@ async def reach(
     host: str,
     around: Surroundings,
     tell: Callable[[Finding], None],
-    wanted_mac: str | None = None,
+    meant: CameraInfo | None = None,
 ) -> Reached | None:
     """Ask a control port who is there.
 
@@ -79,8 +82,8 @@ async def reach(
         Of this computer.
     tell : callable
         Takes what is found.
-    wanted_mac : str, optional
-        Of the camera that should be there.
+    meant : CameraInfo, optional
+        What is known of the camera that should be there.
 
     Returns
     -------
@@ -112,17 +115,19 @@ async def reach(
         return None
     board = await read_dump(address, identity.family.name)
     mac = identity.info.mac or (None if board is None else board.mac)
+    if mac is None and identity.family.name in _TELL_NO_MAC:
+        mac = await mac_at(host, address.port)
     tell(
         finding(
             "camera",
-            name=identity.info.name,
+            name=identity.info.name if meant is None else meant.name,
             host=address,
             firmware=identity.family.title,
             mac=f", MAC {mac}" if mac else "",
         )
     )
-    if wanted_mac is not None and mac is not None and mac != wanted_mac:
-        tell(finding("other-camera", mac=mac, wanted=wanted_mac))
+    if meant is not None and meant.mac is not None and mac is not None and mac != meant.mac:
+        tell(finding("other-camera", mac=mac, wanted=meant.mac))
     if identity.family.status_path is not None and not _is_json(reply.body):
         tell(finding("status-sloppy"))
     return Reached(identity, identity.stream, board)

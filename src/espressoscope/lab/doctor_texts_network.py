@@ -221,5 +221,15 @@ REACH: Final[Mapping[str, Text]] = {
         "Another camera answers there: {mac}, and not the one meant, {wanted}.",
         "Its address has been given to another one: `espressoscope discover` shows where it is now.",
     ),
+    "moved": Text(
+        None,
+        "{name} is at {host} by now, and not at {old} any more.",
+        "Nothing has to be done here. `espressoscope fleet list --check` notes it in the fleet file.",
+    ),
+    "nowhere": Text(
+        False,
+        "Nobody knows the address of the camera {mac}, and it was not found.",
+        "Switch it on and give it ten seconds, and join the network it is in; or give its address.",
+    ),
     "bare-stream": Text(True, "{host} is a bare MJPEG stream: it can be watched, not controlled."),
 }

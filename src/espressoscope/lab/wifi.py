@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -15,13 +15,21 @@ from espressoscope.discovery.memory import remember
 from espressoscope.discovery.networks import local_links
 from espressoscope.discovery.places import ACCESS_POINT, find_places
 from espressoscope.discovery.search import search
-from espressoscope.errors import DiscoveryError, SettingError, UnsupportedError
+from espressoscope.errors import (
+    CameraError,
+    ConnectError,
+    ConnectReason,
+    DiscoveryError,
+    SettingError,
+    UnsupportedError,
+)
 from espressoscope.lab.doctor_board import read_dump
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from espressoscope.device.address import Address
+    from espressoscope.device.identify import Identity
     from espressoscope.discovery.networks import Network
     from espressoscope.model import CameraInfo
 
@@ -33,6 +41,8 @@ _PAUSE_S: Final = 3.0
 _ROUND_S: Final = 20.0
 _CLOCKS_DIFFER_S: Final = 3
 _RESTARTS_WITHIN_S: Final = 30.0
+_SEEK_S: Final = 4.0
+"""Longest look for a camera that is not at its address, before it is told anything."""
 _SHORTEST_PASSWORD: Final = 8
 """Of WPA (IEEE 802.11, passphrase of 8 to 63 characters); an empty one stands for an open network."""
 
@@ -122,6 +132,8 @@ async def join_wifi(
     *,
     timeout_s: float,
     networks: str | Network | Iterable[str | Network] | None = None,
+    meant: CameraInfo | None = None,
+    locate: Callable[[], Awaitable[str | None]] | None = None,
 ) -> None:
     """Tell a camera which network to join, restart it, and find it there.
 
@@ -137,18 +149,23 @@ async def join_wifi(
         Longest search, in seconds.
     networks : str, network or iterable of them, optional
         Where to look; as for a search.
+    meant : CameraInfo, optional
+        What is known of it. With a MAC, no other camera is told anything.
+    locate : async callable, optional
+        Looks for it when it is not at its address; gives its URL, or None.
 
     Raises
     ------
     ConnectError, CameraTimeout, RemoteProtocolError
-        It could not be told.
+        It could not be told, or it is another one that answers.
     SettingError
         Its firmware cannot take this name or password; nothing has been sent.
     UnsupportedError
         Its firmware cannot be told over the network.
     """
     _check(ssid, password)
-    identity = await identify_or_raise(address, found_by="given")
+    wanted = None if meant is None else meant.mac
+    address, identity = await _reach(address, wanted, locate)
     device = CameraDevice(address, identity)
     if identity.family.name not in _FAMILIES:
         raise UnsupportedError(
@@ -157,11 +174,14 @@ async def join_wifi(
             hint="Its network is set when its firmware is built, or on its own set-up page",
         )
     mac = identity.info.mac
+    if mac != (wanted or mac):
+        raise _other_camera(device.camera, identity, wanted)
+    name = identity.info.name if meant is None else meant.name
     tell(
         _step(
             "reached",
             identity.info,
-            name=identity.info.name,
+            name=name,
             host=device.camera,
             mac=f", MAC {mac}" if mac else "",
         )
@@ -176,7 +196,7 @@ async def join_wifi(
         tell(_step("no-mac", ssid=ssid))
         return
     port = None if address.port == 80 else address.port
-    hunt = _Hunt(mac, ssid, restarted_at, tell, networks, port)
+    hunt = _Hunt(mac, name, ssid, restarted_at, tell, networks, port)
     try:
         async with asyncio.timeout(timeout_s):
             tell(await hunt.run())
@@ -184,6 +204,48 @@ async def join_wifi(
         own = f"Matchboxscope-{mac.replace(':', '')}"
         code = "not-restarted" if hunt.not_restarted else "not-found"
         tell(_step(code, seconds=f"{timeout_s:.0f}", ssid=ssid, own=own))
+
+
+async def _reach(
+    address: Address, wanted: str | None, locate: Callable[[], Awaitable[str | None]] | None
+) -> tuple[Address, Identity]:
+    """Recognise the camera at its address, or where it is by now if that is another one or none."""
+    problem: CameraError | None = None
+    if address.host:
+        try:
+            identity = await identify_or_raise(address, found_by="given")
+        except CameraError as error:
+            problem = error
+        else:
+            if wanted is None or identity.info.mac in (None, wanted):
+                return address, identity
+            problem = _other_camera(str(address), identity, wanted)
+    url = None
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_SEEK_S):
+            url = None if locate is None else await locate()
+    if url is None:
+        raise problem or _nowhere(wanted)
+    address = replace(parse_address(url), path="", auth=address.auth)
+    return address, await identify_or_raise(address, found_by="given")
+
+
+def _other_camera(camera: str, identity: Identity, wanted: str | None) -> ConnectError:
+    return ConnectError(
+        f"the camera that answers there is {identity.info.mac or 'one that does not tell its MAC'}, "
+        f"and not {wanted}: it is told nothing",
+        reason=ConnectReason.NOT_A_CAMERA,
+        camera=camera,
+        hint="Its address has been given to another one: search for it with `espressoscope discover`",
+    )
+
+
+def _nowhere(wanted: str | None) -> ConnectError:
+    return ConnectError(
+        f"nobody knows where the camera {wanted} is, and it was not found",
+        reason=ConnectReason.UNRESOLVED,
+        hint="Is it switched on, and in the same network as this computer? Or give its address",
+    )
 
 
 def _check(ssid: str, password: str) -> None:
@@ -208,6 +270,7 @@ class _Hunt:
     def __init__(
         self,
         mac: str,
+        name: str,
         ssid: str,
         restarted_at: float,
         tell: Callable[[WifiStep], None],
@@ -216,6 +279,7 @@ class _Hunt:
     ) -> None:
         self.not_restarted = False
         self._mac = mac
+        self._name = name
         self._ssid = ssid
         self._restarted_at = restarted_at
         self._tell = tell
@@ -264,4 +328,4 @@ class _Hunt:
             return _step("alone", info, ssid=self._ssid)
         if board is not None and board.ssid and board.ssid != self._ssid:
             return _step("elsewhere", info, ssid=self._ssid, other=board.ssid)
-        return _step("found", info, name=info.name, host=info.url.removeprefix("http://"))
+        return _step("found", info, name=self._name, host=info.url.removeprefix("http://"))
