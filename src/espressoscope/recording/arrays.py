@@ -1,0 +1,74 @@
+"""The frames of a recording as arrays, decoded when somebody looks at them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from espressoscope.errors import DecodeError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from espressoscope.recording.recorded import Part, Recording
+
+__all__ = ["LazyFrames", "dask_array"]
+
+
+class LazyFrames:
+    """What behaves as an array (T, Y, X, 3) uint8 and decodes what is taken out of it.
+
+    Attributes
+    ----------
+    shape, dtype, ndim
+        As of an array.
+    """
+
+    dtype = np.dtype(np.uint8)
+    ndim = 4
+
+    def __init__(self, recording: Recording, part: Part) -> None:
+        self.shape = part.shape
+        self._recording = recording
+        self._start = part.start
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> NDArray[np.uint8]:
+        key = key if isinstance(key, tuple) else (key,)
+        if Ellipsis in key:
+            place = key.index(Ellipsis)
+            key = (*key[:place], *[slice(None)] * (5 - len(key)), *key[place + 1 :])
+        first, rest = key[0] if key else slice(None), key[1:]
+        wanted = range(self.shape[0])[first] if isinstance(first, (slice, int)) else None
+        if isinstance(wanted, int):
+            one: NDArray[np.uint8] = self._picture(wanted)[rest]
+            return one
+        places = np.arange(self.shape[0])[first].tolist() if wanted is None else wanted
+        pictures = np.empty((len(places), *self.shape[1:]), np.uint8)
+        for number, place in enumerate(places):
+            self._picture(place, pictures[number])
+        found: NDArray[np.uint8] = pictures[(slice(None), *rest)]
+        return found
+
+    def _picture(self, place: int, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+        picture = np.empty(self.shape[1:], np.uint8) if out is None else out
+        try:
+            self._recording[self._start + place].image(out=picture, partial=True)
+        except (DecodeError, OSError, ValueError):
+            picture[...] = 0  # one broken frame must not end a computation over thousands
+        return picture
+
+
+def dask_array(recording: Recording, part: Part) -> Any:
+    """Give the frames of a part as a dask array with one picture a chunk."""
+    import dask.array
+
+    lazy = LazyFrames(recording, part)
+    chunks = (1, *part.shape[1:]) if part.shape[0] else part.shape
+    from_array: Any = dask.array.from_array
+    return from_array(
+        lazy, chunks=chunks, name=False, lock=False, asarray=False, meta=np.empty((0, 0, 0, 0), np.uint8)
+    )

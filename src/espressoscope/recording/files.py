@@ -1,0 +1,147 @@
+"""A file that grows by whole records: short writes noticed, and no system's special calls needed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+__all__ = ["GrowingFile", "PartlyWritten", "read_at"]
+
+_MOST_PARTS = 512  # IOV_MAX is 1024 on Linux and macOS
+_BINARY = getattr(os, "O_BINARY", 0)
+
+
+class PartlyWritten(Exception):
+    """An append came to its end early; the file may have bytes of a record that is not whole.
+
+    Attributes
+    ----------
+    written : int
+        Bytes of the append that are in the file.
+    error : OSError
+        What the system said.
+    """
+
+    def __init__(self, written: int, error: OSError) -> None:
+        super().__init__(f"{written} bytes written: {error}")
+        self.written = written
+        self.error = error
+
+
+class GrowingFile:
+    """A file that is appended to, and now and then changed in place.
+
+    For one thread at a time, except `sync`. Uses `writev`, `pwrite` and `fdatasync` where there are any.
+
+    Parameters
+    ----------
+    path : Path
+    new : bool
+        Make it; otherwise it must be there.
+
+    Raises
+    ------
+    OSError
+        FileExistsError when a new one is there already.
+
+    Attributes
+    ----------
+    size : int
+        Bytes it has.
+    """
+
+    def __init__(self, path: Path, *, new: bool) -> None:
+        self.path = path
+        flags = os.O_RDWR | _BINARY | (os.O_CREAT | os.O_EXCL if new else 0)
+        self.descriptor = os.open(path, flags, 0o644)
+        self.size = os.lseek(self.descriptor, 0, os.SEEK_END)
+
+    def append(self, parts: Sequence[bytes]) -> None:
+        """Write parts at the end, one after the other.
+
+        Raises
+        ------
+        PartlyWritten
+            Not all of it could be written.
+        """
+        written = 0
+        try:
+            for first in range(0, len(parts), _MOST_PARTS):
+                some = parts[first : first + _MOST_PARTS]
+                wanted = sum(map(len, some))
+                count = self._write(some)
+                written += count
+                # A full disk gives a short count first; only the next attempt tells the reason.
+                rest = b"".join(some)[count:] if count < wanted else b""
+                while rest:
+                    count = os.write(self.descriptor, rest)
+                    if count == 0:
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                    written += count
+                    rest = rest[count:]
+        except OSError as error:
+            self.size += written
+            raise PartlyWritten(written, error) from error
+        self.size += written
+
+    def _write(self, parts: Sequence[bytes]) -> int:
+        if sys.platform != "win32":
+            return os.writev(self.descriptor, parts)
+        else:
+            os.lseek(self.descriptor, 0, os.SEEK_END)
+            return os.write(self.descriptor, b"".join(parts))
+
+    def write_at(self, offset: int, data: bytes) -> None:
+        """Change bytes in place."""
+        if sys.platform != "win32":
+            count = os.pwrite(self.descriptor, data, offset)
+        else:
+            os.lseek(self.descriptor, offset, os.SEEK_SET)
+            count = os.write(self.descriptor, data)
+        if count != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+
+    def truncate(self, size: int) -> None:
+        """Cut the end off."""
+        os.ftruncate(self.descriptor, size)
+        os.lseek(self.descriptor, 0, os.SEEK_END)
+        self.size = size
+
+    def sync(self) -> None:
+        """Wait until what has been written is on the disk; from any thread."""
+        if sys.platform == "linux":
+            os.fdatasync(self.descriptor)
+        else:
+            os.fsync(self.descriptor)
+
+    @property
+    def linked(self) -> bool:
+        """Whether the file still has a name; false when it has been deleted."""
+        return sys.platform == "win32" or os.fstat(self.descriptor).st_nlink > 0
+
+    def close(self) -> None:
+        """Close it; twice does nothing."""
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def read_at(descriptor: int, length: int, offset: int) -> bytes:
+    """Read so many bytes, or as many as there are."""
+    found = b""
+    while len(found) < length:
+        if sys.platform != "win32":
+            more = os.pread(descriptor, length - len(found), offset + len(found))
+        else:
+            os.lseek(descriptor, offset + len(found), os.SEEK_SET)
+            more = os.read(descriptor, length - len(found))
+        if not more:
+            break
+        found = found + more if found else more
+    return found

@@ -1,0 +1,279 @@
+"""Bringing a run in order that was killed or lost its power: what a scan finds becomes pages again.
+
+Nothing is ever deleted: directories are appended and linked, the end is put on, missing lines are added to
+the log. A run that somebody is writing is left alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import struct
+import zlib
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from espressoscope.errors import RecordingError
+from espressoscope.model import Frame
+from espressoscope.recording import tiff
+from espressoscope.recording.contents import read_contents
+from espressoscope.recording.files import GrowingFile, read_at
+from espressoscope.recording.layout import (
+    FIRST_DIRECTORY,
+    FIRST_LINK,
+    HEADER_SIZE,
+    NO_SHAPE,
+    NO_TIME,
+    STATUSES,
+    TEXTS_AT,
+    Header,
+    Kind,
+    Shape,
+    parse_header,
+)
+from espressoscope.recording.log_file import LogFile
+from espressoscope.recording.reader import open_run
+from espressoscope.recording.run_folder import (
+    LOG_NAME,
+    RESERVE_NAME,
+    RUN_NAME,
+    RunLock,
+    cannot_write,
+    write_json,
+)
+from espressoscope.recording.segment import append_directories, append_whole, finish
+
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
+    from espressoscope.recording.contents import Contents, Entries
+    from espressoscope.recording.recorded import Recording
+
+__all__ = ["Repaired", "repair_run"]
+
+_BLOCK_PAGES = 256
+_LINK = struct.Struct("<Q")
+
+
+class Repaired(NamedTuple):
+    """What was done for one camera.
+
+    Attributes
+    ----------
+    camera : str
+    segments : int
+        Files that were brought in order.
+    relinked : int
+        Frames that have become pages.
+    damaged : int
+        Frames whose bytes are not those that were written; they stay in the log.
+    lines : int
+        Lines added to `frames.csv`.
+    """
+
+    camera: str
+    segments: int
+    relinked: int
+    damaged: int
+    lines: int
+
+
+def repair_run(path: str | os.PathLike[str], software: str) -> list[Repaired]:
+    """Bring a run in order; one that is in order stays as it is.
+
+    Parameters
+    ----------
+    path : str or path
+        Its folder.
+    software : str
+        Name and version.
+
+    Raises
+    ------
+    RecordingError
+        There is no run, it is being written, or it cannot be.
+    """
+    run = open_run(path)
+    try:
+        lock = RunLock(run.path)
+    except BlockingIOError:
+        raise RecordingError(
+            f"{run.path} is being recorded at this moment",
+            frames_written=0,
+            frames_dropped=0,
+            hint="Stop that recording first; it closes its files itself",
+        ) from None
+    except OSError as error:
+        raise cannot_write(run.path, error) from error
+    try:
+        with contextlib.suppress(OSError):
+            (run.path / RESERVE_NAME).unlink(missing_ok=True)
+        done = [_repair_camera(recording, software) for recording in run.values()]
+        if run.info.get("state") not in ("closed", "ended early", "repaired"):
+            _note_repair(run.path, run.info, list(run.values()))
+    except OSError as error:
+        raise cannot_write(run.path, error) from error
+    finally:
+        lock.release()
+    return done
+
+
+def _note_repair(folder: Path, info: dict[str, Any], recordings: list[Recording]) -> None:
+    cameras = [each.info or {"name": each.name, "folder": each.folder.name} for each in recordings]
+    told = {"format": "espressoscope run", "version": 1, **info, "state": "repaired", "cameras": cameras}
+    write_json(folder / RUN_NAME, told)
+
+
+def _repair_camera(recording: Recording, software: str) -> Repaired:
+    segments = relinked = damaged = 0
+    for segment in recording.segments:
+        if segment.contents.closed:
+            continue
+        linked, bad = _repair_segment(segment.path, recording.name, software)
+        segments += 1
+        relinked += linked
+        damaged += bad
+    return Repaired(recording.name, segments, relinked, damaged, _complete_log(recording))
+
+
+def _repair_segment(path: Path, camera: str, software: str) -> tuple[int, int]:
+    """Link what is not linked, and put the end on; tell how many frames were linked, how many are damaged."""
+    file = GrowingFile(path, new=False)
+    try:
+
+        def read(length: int, offset: int) -> bytes:
+            return read_at(file.descriptor, length, offset)
+
+        contents = read_contents(read, file.size)
+        if contents is None or contents.closed:
+            return 0, 0
+        entries, bad = _verified(file, contents.entries)
+        contents = contents._replace(entries=entries)
+        pages = contents.pages
+        _close_torn(file, contents.end)
+        relinked = _link_all(file, contents, pages, software) if len(pages) else 0
+        finish(file, contents, camera, software)
+        file.sync()
+        return relinked, bad
+    finally:
+        file.close()
+
+
+def _verified(file: GrowingFile, entries: Entries) -> tuple[Entries, int]:
+    """Read every frame; one that is not what was written is no page."""
+    entries = entries.copy()
+    bad = 0
+    for place, entry in enumerate(entries):
+        length = int(entry["bytes"])
+        jpeg = read_at(file.descriptor, length, int(entry["offset"]))
+        if len(jpeg) != length or zlib.crc32(jpeg) != int(entry["crc"]):
+            entries["page"][place] = -1
+            entries["status"][place] = STATUSES.index("corrupt")
+            bad += 1
+    paged = np.flatnonzero(entries["page"] >= 0)
+    entries["page"][paged] = np.arange(len(paged))
+    return entries, bad
+
+
+def _close_torn(file: GrowingFile, end: int) -> None:
+    """Make a record of its own of one that was cut off, so that what follows it is found."""
+    header = parse_header(read_at(file.descriptor, HEADER_SIZE, end))
+    if header is not None and end + HEADER_SIZE + header.length > file.size:
+        rest = file.size - end - HEADER_SIZE
+        crc = zlib.crc32(read_at(file.descriptor, rest, end + HEADER_SIZE))
+        torn = Header(Kind.TORN, 0, 0, rest, header.received_ns, 0, header.sequence, 0, crc, NO_SHAPE)
+        file.write_at(end, torn.pack())
+    if file.size % 8:
+        append_whole(file, [bytes(-file.size % 8)])
+
+
+def _link_all(file: GrowingFile, contents: Contents, pages: Entries, software: str) -> int:
+    first = pages[0]
+    shape = Shape(*(int(first[name]) for name in ("width", "height", "components", "across", "down")))
+    maker = tiff.DirectoryMaker(shape)
+    directory = maker.first(int(first["offset"]), int(first["bytes"]), software)
+    there = read_at(file.descriptor, len(directory), FIRST_DIRECTORY)
+    next_at, count, relinked = tiff.FIRST_NEXT_AT, 1, 0
+    link = _link_at(file, FIRST_LINK)
+    if link != FIRST_DIRECTORY or there[:-8] != directory[:-8]:
+        file.write_at(TEXTS_AT, tiff.first_texts(software))
+        file.write_at(FIRST_DIRECTORY, directory)
+        file.write_at(FIRST_LINK, _LINK.pack(FIRST_DIRECTORY))
+        relinked = 1
+    blocks = {block.offset: block.pages for block in contents.blocks}
+    offsets = pages["offset"].tolist()
+    lengths = pages["bytes"].tolist()
+    while link := _link_at(file, next_at):
+        number = blocks.pop(link, 0)  # each once: a damaged link must not lead round in circles
+        places = list(zip(offsets[count : count + number], lengths[count : count + number], strict=True))
+        wanted = maker.block(places, link) if places and len(places) == number else b""
+        if not wanted or read_at(file.descriptor, len(wanted), link)[:-8] != wanted[:-8]:
+            break
+        count += number
+        next_at = link + len(wanted) - 8
+    while count < len(offsets):
+        places = list(
+            zip(offsets[count : count + _BLOCK_PAGES], lengths[count : count + _BLOCK_PAGES], strict=True)
+        )
+        next_at = append_directories(file, maker, places, count, next_at)
+        count += len(places)
+        relinked += len(places)
+    if _link_at(file, next_at):
+        file.write_at(next_at, _LINK.pack(0))
+    return relinked
+
+
+def _link_at(file: GrowingFile, at: int) -> int:
+    return int.from_bytes(read_at(file.descriptor, 8, at), "little")
+
+
+def _complete_log(recording: Recording) -> int:
+    """Add lines of frames that the log does not have; tell how many."""
+    path = recording.folder / LOG_NAME
+    known: set[str] = set()
+    torn = False
+    if path.exists():
+        with (
+            path.open(encoding="utf-8", errors="replace", newline="") as file,
+            contextlib.suppress(csv.Error),
+        ):
+            known = {row[0] for row in csv.reader(line.replace("\0", "") for line in file) if len(row) > 10}
+        with path.open("rb") as raw:
+            size = raw.seek(0, 2)
+            raw.seek(max(0, size - 1))
+            torn = raw.read(1) not in (b"\n", b"")
+    recording.refresh()
+    missing = [row for row in recording.log if str(row["sequence"]) not in known]
+    if not missing and not torn:
+        return 0
+    log = LogFile(recording.folder, new=not path.exists())
+    try:
+        if torn:
+            log.file.append([b"\n"])
+        for row in missing:
+            device_ns = int(row["device_ns"])
+            frame = Frame(
+                b"",
+                int(row["sequence"]),
+                int(row["time"].astype(np.int64)),
+                None if device_ns == NO_TIME else device_ns,
+                int(row["width"]),
+                int(row["height"]),
+                recording.name,
+                str(row["status"]),  # type: ignore[arg-type]
+            )
+            page = int(row["page"])
+            log.frame(
+                frame,
+                int(row["gap"]),
+                int(row["segment"]),
+                None if page < 0 else page,
+                "added by repair",
+                length=int(row["bytes"]),
+            )
+        log.flush()
+    finally:
+        log.close()
+    return len(missing)

@@ -1,0 +1,227 @@
+"""A run on disk: its folder, `run.json`, the lock of who writes it, and the room kept back for its end.
+
+A run is never overwritten: the folder must be new or empty.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import re
+import sys
+import unicodedata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from espressoscope.errors import RecordingError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+__all__ = [
+    "LOCK_NAME",
+    "LOG_NAME",
+    "RUN_NAME",
+    "Reserve",
+    "RunLock",
+    "cannot_write",
+    "make_run_folder",
+    "safe_folder_name",
+    "write_json",
+]
+
+RUN_NAME: Final = "run.json"
+LOG_NAME: Final = "frames.csv"
+LOCK_NAME: Final = "lock"
+RESERVE_NAME: Final = "reserve"
+
+# Windows refuses these, the others separate folders or mean something to a shell.
+_FORBIDDEN = re.compile(
+    r"[\x00-\x20\x7f-\xa0<>:\"/\\|?*%$&`'!;#~\u00ad\u200b-\u200f\u2028-\u202f\u2060-\u2069\ufeff\ud800-\udfff]+"
+)
+_RESERVED = re.compile(r"(con|prn|aux|nul|conin|conout|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
+_MOST_CHARS = 48
+_MOST_BYTES = 120
+_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+
+def safe_folder_name(name: str, taken: Collection[str] = ()) -> str:
+    """Make a folder's name of a camera's: valid on every system, and none of those `taken`, whatever case."""
+    text = _FORBIDDEN.sub("-", unicodedata.normalize("NFC", name))
+    text = re.sub(r"\.{2,}", ".", re.sub(r"-{2,}", "-", text)).strip("-._")[:_MOST_CHARS]
+    while len(text.encode()) > _MOST_BYTES:
+        text = text[:-1]
+    text = text.strip("-._")
+    if not text or _RESERVED.fullmatch(text):
+        text = f"camera-{text}".strip("-")
+    used = {each.casefold() for each in (*taken, LOCK_NAME, RESERVE_NAME, RUN_NAME)}
+    number, found = 1, text
+    while found.casefold() in used:
+        number += 1
+        found = f"{text}-{number}"
+    return found
+
+
+def cannot_write(path: Path, error: OSError, *, written: int = 0, dropped: int = 0) -> RecordingError:
+    """Give the error for a run that cannot be written, with what to try."""
+    if error.errno in _FULL:
+        hint = "The disk is full: make room, or record to another one"
+    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        hint = "You may not write there: choose another folder"
+    elif error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
+        hint = "A part of that path is a file: choose another folder"
+    else:
+        hint = "Choose another place"
+    return RecordingError(
+        f"cannot write {path}: {error.strerror or error}",
+        frames_written=written,
+        frames_dropped=dropped,
+        hint=hint,
+    )
+
+
+def make_run_folder(path: str | os.PathLike[str]) -> Path:
+    """Make the folder of a new run.
+
+    Raises
+    ------
+    RecordingError
+        There is something in it, or it cannot be made.
+    """
+    folder = Path(path).expanduser().absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        taken = next(folder.iterdir(), None)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    if taken is not None:
+        what = "a run" if (folder / RUN_NAME).exists() else f"{taken.name!r}"
+        raise RecordingError(
+            f"{folder} has {what} in it already, and a recording never overwrites anything",
+            frames_written=0,
+            frames_dropped=0,
+            hint="Give a folder that is new or empty",
+        )
+    return folder
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a file in one piece: it has the old content or the new one at any moment.
+
+    Raises
+    ------
+    OSError
+    """
+    early = path.with_name(f".{path.name}.new")
+    try:
+        with early.open("w", encoding="utf-8") as file:
+            json.dump(content, file, indent=1, ensure_ascii=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(early, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            early.unlink(missing_ok=True)
+        raise
+
+
+class RunLock:
+    """Held by the program that writes a run, so that no second one does; the system frees it when that dies.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+
+    Raises
+    ------
+    BlockingIOError
+        Another program holds it.
+    OSError
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / LOCK_NAME
+        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            _lock(self._descriptor)
+        except OSError as error:
+            os.close(self._descriptor)
+            if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
+                raise BlockingIOError(error.errno, "another program is writing this run") from None
+            raise
+
+    def release(self) -> None:
+        """Let it go; twice does nothing."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            with contextlib.suppress(OSError):
+                if sys.platform != "win32":
+                    self._path.unlink(missing_ok=True)
+            os.close(descriptor)
+            with contextlib.suppress(OSError):
+                self._path.unlink(missing_ok=True)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        # flock, not lockf: the latter is lost when any descriptor of the file is closed.
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+class Reserve:
+    """Room on the disk kept back for the end of a run, so that a full disk leaves whole files.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+
+    Attributes
+    ----------
+    size : int
+        Bytes kept back.
+    """
+
+    _STEP = 1 << 16
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / RESERVE_NAME
+        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
+        self._block = os.urandom(self._STEP)  # a file of zeros takes no room on some file systems
+        self.size = 0
+
+    def grow(self, size: int) -> None:
+        """Keep at least so many bytes back.
+
+        Raises
+        ------
+        OSError
+            There are not so many left.
+        """
+        while self.size < size and self._descriptor >= 0:
+            count = os.write(self._descriptor, self._block)
+            self.size += count
+            if count < self._STEP and self.size < size and os.write(self._descriptor, b"\0") == 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+
+    def free(self) -> None:
+        """Give the room back; twice does nothing."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor < 0:
+            return
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, 0)
+        os.close(descriptor)
+        with contextlib.suppress(OSError):
+            self._path.unlink(missing_ok=True)

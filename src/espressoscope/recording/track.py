@@ -1,0 +1,336 @@
+"""One camera of a recording: its frames on their way to the disk, in segments, and the counts of all of it.
+
+Frames are put in on the loop's thread, which must never wait: at a ceiling the new frame is let go, counted,
+and shows as a gap. Everything else happens on the writer's thread.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from espressoscope.recording.layout import SLOTS
+from espressoscope.recording.log_file import LogFile
+from espressoscope.recording.segment import Entry, PartlyStored, SegmentWriter
+from espressoscope.recording.shapes import Shaper
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from espressoscope.model import Frame
+
+__all__ = ["MOST_BYTES", "MOST_FRAMES", "CameraTrack"]
+
+MOST_FRAMES: Final = 1024
+"""Most frames of one camera that wait to be written."""
+MOST_BYTES: Final = 32 * 2**20
+"""Most bytes of these."""
+_LASTING: Final = 3
+"""Frames of another size in a row after which the size has changed for good."""
+_MOST_BATCH: Final = 256
+_RESERVE_BASE: Final = 256 * 1024
+_RESERVE_A_FRAME: Final = 260
+"""Room a segment's end takes: index, and for each frame OME-XML, table, a line of the log."""
+_RESERVE_A_WAITING_PAGE: Final = 256
+
+
+class CameraTrack:
+    """Takes the frames of one camera, a `Consumer`, and writes them.
+
+    Parameters
+    ----------
+    name : str
+        The camera's.
+    folder : Path
+        Its own, made already.
+    run_id : bytes
+        The run's UUID.
+    software : str
+        Name and version.
+    hand_over : callable
+        Takes segments that are to be ended, on another thread.
+
+    Raises
+    ------
+    OSError
+
+    Attributes
+    ----------
+    frames_written : int
+        Frames the system has taken; they survive the end of this program, however it ends.
+    bytes_written : int
+        Bytes of these.
+    pages : int
+        Those that are pages.
+    damaged, duplicates, odd : int
+        Of those written: truncated or corrupt ones, repeated ones, and those of a size that did not last.
+    gaps, lost : int
+        Places where frames are missing, and how many.
+    segments : int
+    first_ns, last_ns : int or None
+        Times of the first and the last frame written.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        run_id: bytes,
+        software: str,
+        hand_over: Callable[[SegmentWriter], None],
+    ) -> None:
+        self.name = name
+        self.folder = folder
+        self.frames_written = self.bytes_written = self.pages = 0
+        self.damaged = self.duplicates = self.odd = self.gaps = self.lost = self.segments = 0
+        self.first_ns: int | None = None
+        self.last_ns: int | None = None
+        self.most_frames: int | None = None
+        self.until_ns = math.inf
+        self.closed = False
+        self._run_id = run_id
+        self._software = software
+        self._hand_over = hand_over
+        self._waiting: deque[Frame] = deque()
+        self._put_bytes = self._taken_bytes = 0  # each changed by one thread only
+        self._accepted = 0
+        self._refused = self._unstored = 0  # likewise
+        self._notes: deque[tuple[int, str, str]] = deque()
+        self._shaper = Shaper()
+        self._last_sequence: int | None = None
+        self._segment: SegmentWriter | None = None
+        self._batch: list[Entry] = []
+        self._batch_pages = 0
+        self._odd: list[Entry] = []
+        self.log = LogFile(folder)
+
+    # ---- on the loop's thread -----------------------------------------------------------------------
+
+    def put(self, frame: Frame) -> bool:
+        """Take a frame; never blocks. True when it had to be let go."""
+        if self.closed or frame.received_ns >= self.until_ns:
+            return False
+        if self.most_frames is not None and self._accepted >= self.most_frames:
+            return False
+        if len(self._waiting) >= MOST_FRAMES or self._put_bytes - self._taken_bytes >= MOST_BYTES:
+            self._refused += 1
+            return True
+        self._accepted += 1
+        self._put_bytes += len(frame.jpeg)
+        self._waiting.append(frame)
+        return False
+
+    def wake(self) -> None:
+        """Take note that the link has ended: it may start again."""
+
+    # ---- on any thread ------------------------------------------------------------------------------
+
+    def note(self, kind: str, text: str) -> None:
+        """Have something written into the log that is no frame."""
+        self._notes.append((time.time_ns(), kind, text))
+
+    @property
+    def dropped(self) -> int:
+        """Frames let go because the disk was too slow, or full."""
+        return self._refused + self._unstored
+
+    @property
+    def complete(self) -> bool:
+        """Whether all frames asked for are written."""
+        return self.most_frames is not None and self.frames_written >= self.most_frames
+
+    @property
+    def waiting(self) -> int:
+        """Frames not written yet."""
+        return len(self._waiting)
+
+    @property
+    def reserve_bytes(self) -> int:
+        """Room that ending its files takes at most."""
+        segment = self._segment
+        frames = 0 if segment is None else segment.frames
+        return _RESERVE_BASE + _RESERVE_A_FRAME * frames + _RESERVE_A_WAITING_PAGE * 64
+
+    @property
+    def segment(self) -> SegmentWriter | None:
+        """The one being written."""
+        return self._segment
+
+    # ---- on the writer's thread ---------------------------------------------------------------------
+
+    def write(self) -> None:
+        """Write what is waiting.
+
+        Raises
+        ------
+        OSError
+            The disk is full, or worse. What could not be written is counted as dropped.
+        """
+        while self._waiting:
+            frames: list[Frame] = []
+            while self._waiting and len(frames) < _MOST_BATCH:
+                frames.append(self._waiting.popleft())
+            self._taken_bytes += sum([len(frame.jpeg) for frame in frames])
+            before = self.frames_written
+            try:
+                for frame in frames:
+                    self._store(self._entry(frame))
+                self._append()
+            except OSError:
+                self._unstored += len(frames) - (self.frames_written - before)
+                raise
+        while self._notes:
+            self.log.event(*self._notes.popleft())
+        if self._segment is not None:
+            self._segment.link(time.monotonic())
+        self.log.flush()
+
+    def _entry(self, frame: Frame) -> Entry:
+        last, self._last_sequence = self._last_sequence, frame.sequence
+        lost = 0 if last is None else max(0, frame.sequence - last - 1)
+        if lost:
+            self.gaps += 1
+            self.lost += lost
+        return Entry(frame, self._shaper.shape_of(frame), lost)
+
+    def _store(self, entry: Entry) -> None:
+        """Take one frame into the batch, or to where it belongs."""
+        segment = self._segment
+        if segment is None or (segment.shape is None and entry.shape is not None):
+            self._begin(entry)
+        elif entry.shape is None:
+            self._batch.append(entry)
+        elif entry.shape == segment.shape:
+            if self._odd:
+                self._append()
+                self._settle_odd()
+            if segment.pages + self._batch_pages >= SLOTS:
+                self._begin(entry)
+            else:
+                self._batch.append(entry)
+                self._batch_pages += 1
+        else:
+            self._take_odd(entry)
+
+    def _take_odd(self, entry: Entry) -> None:
+        """Take a frame of another size: a stray, or the first of many."""
+        self._append()
+        if self._odd and self._odd[-1].shape != entry.shape:
+            self._settle_odd()
+        if len(self._odd) + 1 < _LASTING:
+            self._batch.append(entry)
+            self._append()
+            self._odd.append(entry)
+            return
+        # The size has come to stay. The first frames of it are in the log of this segment already; they are
+        # written once more as pages of the next, and readers take the page.
+        again, self._odd = self._odd, []
+        self.odd -= len(again)
+        self._begin(again[0], again=True)
+        for each in again[1:]:
+            self._append_one(each, again=True)
+        self._append_one(entry)
+
+    def _append_one(self, entry: Entry, *, again: bool = False) -> None:
+        segment = self._segment
+        assert segment is not None
+        page = segment.pages
+        try:
+            segment.write([entry])
+        except PartlyStored as trouble:
+            raise trouble.error from trouble
+        self._count(entry, again=again)
+        self._log(entry, page)
+
+    def _begin(self, entry: Entry, *, again: bool = False) -> None:
+        """Start another segment with this frame."""
+        self._append()
+        self._leave()
+        number = self.segments
+        self._segment = SegmentWriter(self.folder, number, self.name, self._run_id, entry, self._software)
+        self.segments = number + 1
+        self._count(entry, again=again)
+        self._log(entry, None if entry.shape is None else 0)
+
+    def _append(self) -> None:
+        """Write the batch."""
+        segment, batch = self._segment, self._batch
+        if not batch or segment is None:
+            return
+        self._batch, self._batch_pages = [], 0
+        page = segment.pages
+        error: OSError | None = None
+        try:
+            segment.write(batch)
+        except PartlyStored as trouble:
+            batch, error = batch[: trouble.stored], trouble.error
+        for entry in batch:
+            self._count(entry)
+            if segment.is_page(entry):
+                self._log(entry, page)
+                page += 1
+            elif entry.shape is None:
+                self._log(entry, None)
+        if error is not None:
+            raise error
+
+    def _settle_odd(self) -> None:
+        """Note that frames of another size were strays."""
+        for entry in self._odd:
+            self._log(entry, None)
+        self._odd = []
+
+    def _count(self, entry: Entry, *, again: bool = False) -> None:
+        frame = entry.frame
+        segment = self._segment
+        assert segment is not None
+        if segment.is_page(entry):
+            self.pages += 1
+        elif entry.shape is not None:
+            self.odd += 1
+        if again:
+            return
+        self.bytes_written += len(frame.jpeg)
+        if frame.status == "duplicate":
+            self.duplicates += 1
+        elif frame.status != "ok":
+            self.damaged += 1
+        if self.first_ns is None:
+            self.first_ns = frame.received_ns
+        self.last_ns = frame.received_ns
+        self.frames_written += 1
+
+    def _log(self, entry: Entry, page: int | None) -> None:
+        note = "other size" if page is None and entry.shape is not None else ""
+        self.log.frame(entry.frame, entry.lost, self.segments - 1, page, note)
+
+    def _leave(self) -> None:
+        """Hand the present segment over to be ended."""
+        segment, self._segment = self._segment, None
+        if segment is not None:
+            self._hand_over(segment)
+
+    def abandon(self) -> None:
+        """Let go what is still waiting, and count it: there is nowhere to write it."""
+        self.closed = True
+        self._batch, self._batch_pages = [], 0
+        while self._waiting:
+            self._waiting.popleft()
+            self._unstored += 1
+
+    def end(self) -> None:
+        """Hand the last segment over and write the rest of the log.
+
+        Raises
+        ------
+        OSError
+        """
+        self.closed = True
+        self._leave()
+        self._settle_odd()
+        while self._notes:
+            self.log.event(*self._notes.popleft())
+        self.log.flush()

@@ -1,0 +1,367 @@
+"""Writing a run: one thread that writes the frames of all cameras, one that sees to everything slow.
+
+The writer's thread gathers what has come about fifty times a second and hands it to the system. The keeper's
+thread waits for the disk (`fdatasync`, about once a second), ends full segments, watches free space, and
+whether the run's folder is still there. What goes wrong stops the whole recording in order: files are closed
+whole, with the room that was kept back for it, and the error tells what is missing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import shutil
+import threading
+import time
+import uuid
+from collections import deque
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from espressoscope.recording.run_folder import (
+    RUN_NAME,
+    Reserve,
+    RunLock,
+    cannot_write,
+    make_run_folder,
+    safe_folder_name,
+    write_json,
+)
+from espressoscope.recording.track import CameraTrack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from espressoscope.errors import RecordingError
+    from espressoscope.recording.segment import SegmentWriter
+
+__all__ = ["RunWriter", "free_space_floor"]
+
+_log = logging.getLogger(__name__)
+
+_GATHER_S: Final = 0.02
+"""Between two looks at what has come."""
+_IDLE_S: Final = 0.25
+_KEEP_S: Final = 1.0
+"""Between two waits for the disk."""
+END_S: Final = 30.0
+"""Longest wait for the disk when a recording ends, in seconds."""
+_FLOOR_BYTES: Final = 100 * 10**6
+_FLOOR_SHARE: Final = 0.02
+
+
+def free_space_floor(total: int) -> int:
+    """Give the free space below which a recording ends: 100 MB, or 2 % of a smaller disk."""
+    return min(_FLOOR_BYTES, int(total * _FLOOR_SHARE))
+
+
+class RunWriter:
+    """Writes one run; frames go in through the tracks that `add` gives.
+
+    Parameters
+    ----------
+    path : str or path
+        The run's folder: new, or empty.
+    software : str
+        Name and version.
+    keep_free : int, optional
+        Bytes of the disk to leave free; else 100 MB, or 2 % of a smaller disk.
+    on_look : callable, optional
+        Called about once a second on the keeper's thread, to note what has changed.
+
+    Raises
+    ------
+    RecordingError
+        The folder has something in it, or cannot be written.
+
+    Attributes
+    ----------
+    path : Path
+    run_id : UUID
+    tracks : dict of str to CameraTrack
+        By the camera's name.
+    trouble : RecordingError or None
+        Why it has ended early.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        software: str,
+        *,
+        keep_free: int | None = None,
+        on_look: Callable[[], None] | None = None,
+    ) -> None:
+        self.path: Path = make_run_folder(path)
+        self.run_id = uuid.uuid4()
+        self.tracks: dict[str, CameraTrack] = {}
+        self.trouble: RecordingError | None = None
+        self.free_bytes = 0
+        self._software = software
+        self._on_look = on_look
+        self._cameras: dict[str, dict[str, Any]] = {}
+        self._began_ns = time.time_ns()
+        self._began = time.perf_counter()
+        self._state = "recording"
+        self._to_end: deque[SegmentWriter] = deque()
+        self._stop = threading.Event()
+        self._stop_keeping = threading.Event()
+        self._closing = threading.Lock()
+        self._ended = threading.Event()
+        self._writing_json = threading.Lock()
+        self._writer = threading.Thread(target=self._write, name="espressoscope-writer", daemon=True)
+        self._keeper = threading.Thread(target=self._keep, name="espressoscope-keeper", daemon=True)
+        try:
+            self._lock = RunLock(self.path)
+            try:
+                usage = shutil.disk_usage(self.path)
+                self._floor = free_space_floor(usage.total) if keep_free is None else keep_free
+                self.free_bytes = usage.free
+                if usage.free <= self._floor:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                self._reserve = Reserve(self.path)
+                self._write_json()
+            except OSError:
+                self._lock.release()
+                raise
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+
+    # ---- before and while it runs -------------------------------------------------------------------
+
+    def add(self, name: str, facts: Mapping[str, Any] | None = None) -> CameraTrack:
+        """Take a camera in.
+
+        Parameters
+        ----------
+        name : str
+            Unique in this run.
+        facts : mapping, optional
+            For `run.json`: what is known of it.
+
+        Raises
+        ------
+        RecordingError
+            Its folder cannot be made.
+        """
+        folder_name = safe_folder_name(name, [entry["folder"] for entry in self._cameras.values()])
+        folder = self.path / folder_name
+        try:
+            folder.mkdir()
+            track = CameraTrack(name, folder, self.run_id.bytes, self._software, self._to_end.append)
+            self._cameras[name] = {"name": name, "folder": folder_name, **(facts or {})}
+            self._write_json()
+            self._reserve.grow(sum(each.reserve_bytes for each in (*self.tracks.values(), track)))
+        except OSError as error:
+            raise cannot_write(folder, error) from error
+        self.tracks = {**self.tracks, name: track}
+        return track
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._writer.start()
+        self._keeper.start()
+
+    def describe(self, name: str, facts: Mapping[str, Any]) -> None:
+        """Add to what `run.json` tells of a camera."""
+        self._cameras[name].update(facts)
+        with contextlib.suppress(OSError):  # told again at the end, and what is wrong with the disk comes out
+            self._write_json()
+
+    @property
+    def frames_written(self) -> int:
+        """Frames written, of all cameras."""
+        return sum(track.frames_written for track in self.tracks.values())
+
+    @property
+    def frames_dropped(self) -> int:
+        """Frames let go, of all cameras."""
+        return sum(track.dropped for track in self.tracks.values())
+
+    @property
+    def over(self) -> bool:
+        """Whether all files are closed."""
+        return self._ended.is_set()
+
+    def disk_left_s(self, bytes_per_s: float) -> float | None:
+        """Tell for how long the disk has room at this rate; None without one."""
+        left = self.free_bytes - self._floor
+        return max(0.0, left / bytes_per_s) if bytes_per_s > 0 else None
+
+    # ---- its end ------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Take no more frames, and let what is waiting be written; does not wait for it."""
+        for track in self.tracks.values():
+            track.closed = True
+        self._stop.set()
+
+    def close(self) -> None:
+        """Stop, and wait until all files are closed in order; twice does nothing.
+
+        Trouble is in `trouble`, not raised.
+        """
+        self.stop()
+        with self._closing:
+            if self._ended.is_set():
+                return
+            if self._writer.ident is None:
+                self._finish()
+            elif not self._ended.wait(END_S):
+                self._fail(OSError(errno.EIO, f"the disk does not answer for {END_S:g} s"))
+                return
+        if self._writer.ident is not None:
+            self._writer.join(1.0)
+
+    # ---- the writer's thread ------------------------------------------------------------------------
+
+    def _write(self) -> None:
+        try:
+            while self._pass():
+                pass
+        except OSError as error:
+            self._fail(error)
+        except Exception:  # noqa: BLE001 (a thread's boundary)
+            _log.exception("a recording has ended by a mistake of this program")
+            self._fail(OSError(errno.EIO, "this program made a mistake; its log tells more"))
+        if self.trouble is not None:
+            for track in self.tracks.values():
+                track.abandon()
+            self.trouble.frames_written = self.frames_written
+            self.trouble.frames_dropped = self.frames_dropped
+        self._stop_keeping.set()
+        if self._keeper.ident is not None:
+            self._keeper.join(END_S)
+        self._finish()
+
+    def _finish(self) -> None:
+        """Close all files in order, in the room that was kept back for it."""
+        self._reserve.free()
+        for track in self.tracks.values():
+            try:
+                track.end()
+            except OSError as error:
+                self._fail(error)
+        self._end_segments()
+        for track in self.tracks.values():
+            with contextlib.suppress(OSError):
+                track.log.file.sync()
+            track.log.close()
+        self._state = "closed" if self.trouble is None else "ended early"
+        try:
+            self._write_json()
+        except OSError as error:
+            self._fail(error)
+        self._lock.release()
+        self._ended.set()
+
+    def _pass(self) -> bool:
+        """Write what has come; false when that was all."""
+        stopping = self._stop.is_set()
+        wrote = False
+        for track in self.tracks.values():
+            wrote = wrote or track.waiting > 0
+            track.write()
+        if stopping or self.trouble is not None:
+            return False
+        self._reserve.grow(sum([track.reserve_bytes for track in self.tracks.values()]))
+        self._stop.wait(_GATHER_S if wrote else min(_IDLE_S, _GATHER_S * 2))
+        return True
+
+    # ---- the keeper's thread ------------------------------------------------------------------------
+
+    def _keep(self) -> None:
+        try:
+            while not self._stop_keeping.wait(_KEEP_S):
+                self._end_segments()
+                self._sync()
+                self._look()
+        except OSError as error:
+            self._fail(error)
+        except Exception:  # noqa: BLE001 (a thread's boundary)
+            _log.exception("the keeper of a recording has ended by a mistake of this program")
+            self._fail(OSError(errno.EIO, "this program made a mistake; its log tells more"))
+
+    def _end_segments(self) -> None:
+        while self._to_end:
+            segment = self._to_end.popleft()
+            try:
+                segment.file.sync()
+                segment.end()
+            except OSError as error:
+                self._fail(error)
+
+    def _sync(self) -> None:
+        for track in self.tracks.values():
+            segment = track.segment
+            for file in (track.log.file, *(() if segment is None else (segment.file,))):
+                try:
+                    file.sync()
+                except OSError as error:
+                    # It may have been closed between the look and the call.
+                    if error.errno != errno.EBADF:
+                        raise
+                if file.descriptor >= 0 and not file.linked:
+                    raise FileNotFoundError(
+                        errno.ENOENT, "the folder of the run has been deleted or replaced", str(file.path)
+                    )
+
+    def _look(self) -> None:
+        self.free_bytes = shutil.disk_usage(self.path).free
+        if self.free_bytes < self._floor:
+            raise OSError(errno.ENOSPC, "the disk is nearly full")
+        if self._on_look is not None:
+            self._on_look()
+
+    # ---- both ---------------------------------------------------------------------------------------
+
+    def _fail(self, error: OSError) -> None:
+        if self.trouble is None:
+            self.trouble = cannot_write(
+                self.path, error, written=self.frames_written, dropped=self.frames_dropped
+            )
+            _log.error("%s", self.trouble)
+        self._stop.set()
+
+    def _write_json(self) -> None:
+        with self._writing_json:
+            write_json(self.path / RUN_NAME, self._content())
+
+    def _content(self) -> dict[str, Any]:
+        now_ns = time.time_ns()
+        elapsed_ns = round((time.perf_counter() - self._began) * 1e9)
+        content: dict[str, Any] = {
+            "format": "espressoscope run",
+            "version": 1,
+            "run_id": str(self.run_id),
+            "software": self._software,
+            "state": self._state,
+            "started_at": _iso(self._began_ns),
+            "started_ns": self._began_ns,
+            "clock": {
+                # Times of frames are from a clock that is never set; this is how the system's went meanwhile.
+                "elapsed_ns": elapsed_ns,
+                "system_clock_moved_ns": now_ns - self._began_ns - elapsed_ns,
+            },
+            "cameras": [],
+        }
+        if self._state != "recording":
+            content["ended_at"] = _iso(now_ns)
+            content["trouble"] = None if self.trouble is None else str(self.trouble)
+        for name, entry in self._cameras.items():
+            track = self.tracks.get(name)
+            counts = {} if track is None or self._state == "recording" else _counts(track)
+            content["cameras"].append({**entry, **counts})
+        return content
+
+
+def _counts(track: CameraTrack) -> dict[str, int]:
+    names = ("frames_written", "bytes_written", "pages", "segments", "dropped", "damaged", "duplicates")
+    return {name: getattr(track, name) for name in (*names, "odd", "gaps", "lost")}
+
+
+def _iso(time_ns: int) -> str:
+    return f"{datetime.fromtimestamp(time_ns // 1_000_000_000, UTC):%Y-%m-%dT%H:%M:%SZ}"
