@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -125,6 +127,43 @@ def test_a_fleet_can_be_opened_again(simulated: list[SimulatedCamera]) -> None:
 # ---- absent cameras
 
 
+def test_a_camera_closed_alone_and_opened_again_is_what_it_was(simulated: list[SimulatedCamera]) -> None:
+    shown: Counter[str] = Counter()
+    with es.Fleet(camera.url for camera in simulated) as fleet:
+        name = fleet.names[0]
+        fleet.start()
+        fleet.view(lambda frame, image: shown.update([frame.camera]), scale=8)
+        sets = fleet.sets(tolerance_ms=500)
+        wait_until(lambda: shown[name], what="its picture")
+        fleet[name].close()
+        assert fleet.messages()[name] == "it has been closed"
+        with simulated[0].fault("refuse"), pytest.raises(es.ConnectError):
+            fleet[name].open()
+        assert fleet.stats()[name].state == "stopped"
+        seen = shown[name]
+        fleet[name].open()
+        frame = wait_until(lambda: fleet.latest()[name], what="its stream")
+        assert frame.camera == name
+        wait_until(lambda: shown[name] > seen, what="its pictures in the view")
+        wait_until(lambda: next(sets).frames[name], what="its frames in sets")
+        fleet.remove(name)
+        with es.Camera(simulated[0].url) as cam:
+            assert cam.snap().camera == "Matchboxscope"
+
+
+def test_a_generator_that_fails_makes_no_smaller_fleet(simulated: list[SimulatedCamera]) -> None:
+    def failing() -> Iterator[str]:
+        yield simulated[0].url
+        raise OSError("the list is gone")
+
+    fleet = es.Fleet(failing())
+    with pytest.raises(OSError, match="the list is gone"):
+        fleet.open()
+    with pytest.raises(es.CameraError, match="the list is gone"):
+        fleet.open()
+    assert len(fleet) == 0
+
+
 def test_a_name_that_is_none_costs_only_itself(simulated: list[SimulatedCamera]) -> None:
     with es.Fleet([simulated[0].url, "nobody of this name"]) as fleet:
         first, nobody = fleet.names
@@ -154,6 +193,8 @@ def test_an_absent_camera_costs_only_itself(simulated: list[SimulatedCamera], de
         assert sum(isinstance(picture, es.Frame) for picture in pictures.values()) == 2
         with pytest.raises(es.ConnectError):
             fleet[dead].status()
+        fleet.stop()
+        assert "nothing listens" in fleet.messages()[dead]
 
 
 def test_a_camera_that_is_switched_on_later_joins() -> None:
@@ -216,6 +257,30 @@ def test_what_no_camera_can_take_is_wrong_use(simulated: list[SimulatedCamera]) 
         with pytest.raises(es.SettingError):
             fleet.set(quality=300)
         assert not any("/control" in line for camera in simulated for line in camera.requests)
+
+
+def test_strict_makes_errors_of_refusals_of_each() -> None:
+    with (
+        SimulatedCamera(fps=10, framesize="QVGA") as able,
+        SimulatedCamera("camerawebserver", fps=10, framesize="QVGA") as unable,
+        es.Fleet([able.url, unable.url]) as fleet,
+    ):
+        first, second = fleet.names
+        assert fleet.set(strict=False, quality=20)[first]["quality"].ok  # type: ignore[index,call-overload]
+        stream = fleet[second].stream("mjpeg")
+        report = fleet.set(strict=True, fps_limit=5)
+        assert report[first]["fps_limit"].ok  # type: ignore[index]
+        assert isinstance(report[second], es.SettingError)
+        stream.close()
+
+
+def test_a_timeout_that_is_no_number_is_refused(simulated: list[SimulatedCamera]) -> None:
+    with es.Fleet([simulated[0].url]) as fleet:
+        cam = fleet[fleet.names[0]]
+        for call in (fleet.sets, fleet.latest, cam.latest, cam.stream):
+            with pytest.raises(ValueError, match="timeout"):
+                call(timeout=math.nan)
+        assert cam.stats.state == "stopped"
 
 
 def test_what_one_camera_lacks_is_reported() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -53,6 +54,56 @@ def test_close_ends_an_open_that_waits(simulated: list[SimulatedCamera]) -> None
             fleet.start()
     with fleet:  # it can be opened again
         assert len(fleet) == 3
+
+
+def test_close_breaks_off_an_open_that_waits_for_a_generator(simulated: list[SimulatedCamera]) -> None:
+    asked, told = threading.Event(), threading.Event()
+
+    def slowly() -> Iterator[str]:
+        yield simulated[0].url
+        asked.set()
+        assert told.wait(20)
+        yield from (camera.url for camera in simulated[1:])
+
+    fleet = es.Fleet(slowly())
+    thread, ended = started(fleet.open)
+    try:
+        assert asked.wait(5)
+        closing, _ = started(fleet.close)
+        closing.join(5)
+        assert not closing.is_alive()
+        assert thread.is_alive()
+    finally:
+        told.set()
+    thread.join(5)
+    assert isinstance(ended[0], es.CameraError)
+    assert "closed" in str(ended[0])
+    with fleet:  # goes on where it was broken off
+        assert len(fleet) == 3
+
+
+def test_close_is_not_overtaken_by_those_who_open(simulated: list[SimulatedCamera]) -> None:
+    fleet = es.Fleet(camera.url for camera in simulated)
+    over = threading.Event()
+
+    def open_again_and_again() -> None:
+        while not over.is_set():
+            with contextlib.suppress(es.CameraError):
+                fleet.open()
+
+    openers = [started(open_again_and_again) for _ in range(8)]
+    try:
+        for _ in range(5):
+            wait_until(lambda: fleet._runtime, what="the fleet to be open")
+            closing, _ = started(fleet.close)
+            closing.join(5)
+            assert not closing.is_alive()
+    finally:
+        over.set()
+        for thread, ended in openers:
+            thread.join(10)
+            assert ended == [None]
+        fleet.close()
 
 
 CALLS: dict[str, Callable[[es.Fleet], object]] = {
@@ -162,10 +213,32 @@ def test_functions_that_hang_are_waited_for_together(
     assert len(hanging) == count
 
 
+def test_functions_that_both_close_the_fleet_do_not_wait_for_each_other(
+    simulated: list[SimulatedCamera], caplog: pytest.LogCaptureFixture
+) -> None:
+    both = threading.Barrier(2)
+    first = itertools.count()
+    closed: list[str] = []
+
+    def close(frame: es.Frame, image: object) -> None:
+        if next(first) < 2:
+            both.wait(20)
+            fleet.close()
+            closed.append(frame.camera)
+
+    fleet = es.Fleet(camera.url for camera in simulated).open()
+    for _ in range(2):
+        fleet.view(close)
+    wait_until(lambda: len(closed) == 2, 20, what="both to have closed it")
+    wait_until(lambda: decode_threads() == 0, what="the end of the threads")
+    assert "did not return" not in caplog.text
+    fleet.close()
+
+
 def test_ctrl_c_while_closing_leaves_nothing_open(
     simulated: list[SimulatedCamera], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(followers: object) -> None:
+    def interrupted(followers: object, whose: object) -> None:
         raise KeyboardInterrupt
 
     with es.Camera(simulated[2].url) as other:  # keeps the loop running

@@ -27,7 +27,7 @@ def test_a_camera_with_a_brake_keeps_the_limit_itself() -> None:
         wait_until(lambda: cam.stats.fps > 10, 8, what="the full rate")
 
 
-@pytest.mark.parametrize("asked", [0.4, -1, 61, 10**400, "fast"])
+@pytest.mark.parametrize("asked", [0.4, -1, 61, 10**400, "fast", None])
 def test_a_limit_that_would_end_the_stream_is_refused(asked: float) -> None:
     with SimulatedCamera(fps=25, side_delays=False) as simulated, es.Camera(simulated.url) as cam:
         with pytest.raises(es.SettingError, match="fps_limit"):
@@ -53,6 +53,49 @@ def test_elsewhere_single_pictures_take_the_place_of_the_stream() -> None:
         assert cam.settings["fps_limit"].value == 5
         cam.set(fps_limit=0)
         wait_until(lambda: simulated.sent.total > streamed + 5, 10, what="the stream again")
+
+
+def test_a_stream_that_was_asked_for_as_such_is_not_said_to_be_limited() -> None:
+    with (
+        SimulatedCamera("camerawebserver", fps=25, framesize="QVGA", side_delays=False) as simulated,
+        es.Camera(simulated.url) as cam,
+    ):
+        with cam.stream("mjpeg") as stream:
+            next(stream)
+            with pytest.raises(es.SettingError, match="single pictures cannot take its place"):
+                cam.set(fps_limit=5, quality=20)
+            assert not any("/control" in line for line in simulated.requests)
+            results = cam.set(strict=False, fps_limit=5, quality=20)
+            assert results["quality"].ok
+            assert (results["fps_limit"].ok, results["fps_limit"].actual) == (False, 0)
+            assert cam.settings["fps_limit"].value == 0
+        assert cam.set(fps_limit=5)["fps_limit"].ok
+        with pytest.raises(es.UnsupportedError, match="limited"):
+            cam.stream("mjpeg")
+        with cam.stream() as stream:
+            next(stream)
+        assert len(simulated.captured) > 0
+
+
+def test_a_camera_that_restarts_is_given_its_limit_again(caplog: pytest.LogCaptureFixture) -> None:
+    """Takes 2 s: that long a stream is silent before it is asked whether it still knows the connection."""
+    with (
+        SimulatedCamera(fps=25, framesize="QVGA", side_delays=False) as simulated,
+        es.Camera(simulated.url) as cam,
+    ):
+        cam.latest()
+        cam.set(fps_limit=10)
+        with simulated.fault("reboot"):
+            pass
+        assert simulated.sensor["min_frame_time"] == 0
+        wait_until(lambda: simulated.sensor["min_frame_time"] == 100, 15, what="the limit again")
+        assert "given again: fps_limit" in caplog.text
+        frame = cam.latest()
+        cam.latest(after=frame.sequence)
+        assert cam._session is not None
+        assert cam._session.pace.promised == 10
+        cam.set(min_frame_time=0)  # lifts it, under whatever name
+        assert cam._session.pace.promised == 0
 
 
 def test_a_camera_that_only_streams_cannot_be_limited() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
@@ -121,6 +123,22 @@ def test_closing_from_within(simulated: list[SimulatedCamera]) -> None:
         wait_until(lambda: view.views == {} and calls, what="the view to end")
         wait_until(lambda: cam.stats.state == "stopped", what="the stream to end")
         assert len(calls) == 1
+
+
+def test_nothing_of_a_closed_view_is_kept(simulated: list[SimulatedCamera]) -> None:
+    def use(frame: es.Frame, image: NDArray[np.uint8]) -> None:
+        assert frame.camera
+
+    with es.Fleet(camera.url for camera in simulated) as fleet:
+        for _ in range(2):  # the second one finds what is left of the first one's threads
+            view = fleet.view(use)
+            wait_until(lambda view=view: view.decoded > 10, what="pictures")  # type: ignore[misc]
+            kept = [weakref.ref(view), *map(weakref.ref, view.views.values())]
+            assert len(kept) == 4
+            view.close()
+            del view
+            gc.collect()
+            assert [ref() for ref in kept] == [None] * 4
 
 
 def test_wrong_use(simulated: list[SimulatedCamera]) -> None:

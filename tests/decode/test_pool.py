@@ -14,6 +14,7 @@ import pytest
 from decode_support import Taker, decode_threads, frame, handled, in_parallel, number_of, put_and_wait
 
 from espressoscope.decode import DecodePool, close_all
+from espressoscope.decode.crew import Worker
 from espressoscope.errors import CameraError
 from support import wait_until
 
@@ -58,6 +59,36 @@ def test_views_that_were_in_line_at_the_end_are_let_go() -> None:
     wait_until(lambda: decode_threads() == set())
     gone = weakref.ref(views[1])
     views.clear()
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_view_put_back_in_line_after_the_end_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    about_to, go_on = threading.Event(), threading.Event()
+    dismissed = Worker.dismissed
+    pool = DecodePool(1)
+    taker = Taker()
+    view = pool.view(taker)
+
+    def dismissed_too_late(worker: Worker) -> bool:
+        result = dismissed(worker)
+        if taker.sequences and not about_to.is_set():
+            about_to.set()
+            assert go_on.wait(20)
+        return result
+
+    taker.hold()
+    view.put(frame(1))
+    taker.wait_inside()
+    monkeypatch.setattr(Worker, "dismissed", dismissed_too_late)
+    view.put(frame(2))
+    taker.let_go()
+    assert about_to.wait(5)
+    view.close()
+    go_on.set()
+    wait_until(lambda: decode_threads() == set())
+    gone = weakref.ref(view)
+    del view
     gc.collect()
     assert gone() is None
 

@@ -56,6 +56,14 @@ def test_a_stream_faster_than_the_ring() -> None:
     assert meter.frames == 5000
 
 
+def test_a_nominal_rate_that_is_exceeded_gives_way() -> None:
+    meter = StreamMeter()
+    fill(meter, 200, 40)
+    assert meter.snapshot(LinkState.LIVE, 0, 12.5).sensor_fps == pytest.approx(25, rel=0.05)
+    assert meter.snapshot(LinkState.LIVE, 0, 24.0).sensor_fps == 24
+    assert meter.snapshot(LinkState.LIVE, 0).sensor_fps is None
+
+
 # --- read while it is written
 
 

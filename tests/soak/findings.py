@@ -13,6 +13,7 @@ _MOST_OF_A_KIND = 8
 
 EXPLAINED: tuple[tuple[str, str], ...] = (
     (r"it keeps sending the same picture, byte for byte", "the fault `frozen`"),
+    (r"had lost settings, as a restart does; given again: fps_limit$", "the faults `reboot` and `vanish`"),
 )
 """Patterns of log lines at WARNING that may come, and why."""
 

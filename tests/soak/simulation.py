@@ -36,7 +36,7 @@ class Simulation:
     cameras : list of dict
         ``url``, ``mac`` and ``firmware`` of each.
     complaints : str
-        What it wrote to standard error.
+        What it wrote to standard error, and what of its lines could not be used.
     """
 
     def __init__(self, wanted: Sequence[dict[str, Any]], told: Callable[[dict[str, Any]], None]) -> None:
@@ -111,12 +111,15 @@ class Simulation:
     def _read(self) -> None:
         assert self._process.stdout is not None
         for text in self._process.stdout:
-            line = json.loads(text)
-            if "cameras" in line:
-                self.cameras = line["cameras"]
-                self._ready.set()
-            else:
-                self._told(line)
+            try:
+                line = json.loads(text)
+                if "cameras" in line:
+                    self.cameras = line["cameras"]
+                    self._ready.set()
+                else:
+                    self._told(line)
+            except Exception as error:  # noqa: BLE001 - unread, the simulator would wait for ever, and all with it
+                self.complaints += f"{error!r} at {text[:200]!r}\n"
         self._ready.set()
 
     def _read_errors(self) -> None:

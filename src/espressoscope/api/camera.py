@@ -270,7 +270,7 @@ class Camera(CameraUpkeep):
         ValueError
             `buffer`, `timeout` or `interval` is not positive.
         """
-        if buffer < 1 or timeout <= 0 or interval < 0:
+        if buffer < 1 or not timeout > 0 or not interval >= 0:  # nan neither
             raise ValueError("buffer and timeout must be positive, interval must not be negative")
         runtime, session = self._opened()
         pause = interval if source == "snapshots" else None
@@ -346,7 +346,7 @@ class Camera(CameraUpkeep):
         """
         runtime, session = self._opened()
         link = session.link
-        check_waiting(runtime)
+        check_waiting(runtime, timeout)
         if not session.kept:
             self._run(runtime, session.keep_streaming())
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from espressoscope.api.exposure import ExposureLock, copy_exposure, exposure_of
 from espressoscope.api.frame_sets import FrameSetStream
-from espressoscope.api.membership import FleetHandle, keep_streaming
+from espressoscope.api.membership import FleetHandle
+from espressoscope.api.side_by_side import keep_streaming
 from espressoscope.api.stream import check_waiting
 from espressoscope.api.upkeep import settings_of
 from espressoscope.api.view import PictureView
@@ -107,7 +108,7 @@ class Fleet(FleetHandle):
         dict of str to Frame or None
             By name. None: it has no frame younger than 6 s, the time after which a stream counts as stalled.
         """
-        check_waiting(self._opened())
+        check_waiting(self._opened(), timeout)
         if self._started is None:
             self.start()
         deadline = time.monotonic() + timeout
@@ -121,7 +122,11 @@ class Fleet(FleetHandle):
 
     def messages(self) -> dict[str, str]:
         """Say of each camera what is wrong with it now, by name; "" when all is well. No IO."""
-        return {name: session.link.message for name, session in self._sessions().items()}
+        alone = "" if self._runtime is None else "it has been closed"
+        return {
+            name: alone if session.closed else session.link.message
+            for name, session in self._sessions().items()
+        }
 
     def sets(
         self,
@@ -159,7 +164,7 @@ class Fleet(FleetHandle):
         ValueError
             `tolerance_ms`, `timeout` or `fps` is out of range.
         """
-        if timeout <= 0:
+        if not timeout > 0:  # nan neither
             raise ValueError("timeout must be positive")
         runtime = self._opened()
         sets = FrameSets(tolerance_ms=tolerance_ms, fps=fps, duplicates=duplicates)
@@ -249,11 +254,15 @@ class Fleet(FleetHandle):
 
     # ---- all at once ------------------------------------------------------------------------------
 
-    def set(self, **values: SettingValue) -> dict[str, dict[str, SetResult] | CameraError]:
+    def set(
+        self, *, strict: bool = False, **values: SettingValue
+    ) -> dict[str, dict[str, SetResult] | CameraError]:
         """Set one or more settings on all cameras side by side, and report what each has afterwards.
 
         Parameters
         ----------
+        strict : bool
+            Report a SettingError, whose `results` tell of each, for a camera that refused a setting.
         **values : bool, int, float or str
             As for `Camera.set`; also ``fps_limit``.
 
@@ -268,9 +277,9 @@ class Fleet(FleetHandle):
             Not one of the cameras that answer could take this: an unknown setting, or a value out of range.
             Nothing was sent.
         """
-        report = self._each(lambda session: session.set(values, strict=False))
+        report = self._each(lambda session: session.set(values, strict=strict))
         errors = [result for result in report.values() if isinstance(result, CameraError)]
-        refused = [error for error in errors if isinstance(error, SettingError)]
+        refused = [error for error in errors if isinstance(error, SettingError) and not error.results]
         if refused and len(errors) == len(report):
             raise refused[0]
         return report

@@ -58,6 +58,8 @@ class FrameSetStream:
             self._feeds[name] = (session, feed)
         # One that cannot stream stays in the sets all the same, None in each.
         take_frames(runtime, session, feed, pending)
+        if feed.removed:  # closed meanwhile, maybe before its frames were taken
+            self._let_go([(session, feed)])
 
     def part(self, name: str) -> None:
         """Let a camera go; `Fleet` calls this."""

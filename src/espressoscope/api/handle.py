@@ -10,19 +10,20 @@ import concurrent.futures
 import contextlib
 import threading
 import warnings
+import weakref
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from espressoscope.api.locator import shared_locator
 from espressoscope.api.roll import Card, Roll, card_of
 from espressoscope.api.runtime import Runtime, acquire_runtime
-from espressoscope.api.view import close_followers
+from espressoscope.api.view import close_followers, closing_here
 from espressoscope.device.address import Address
 from espressoscope.engine.session import CameraSession
 from espressoscope.errors import CameraError, ConnectError, ConnectReason
 from espressoscope.model import CameraInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
     from types import TracebackType
 
     from espressoscope.api.follower import Follower
@@ -51,6 +52,14 @@ class CameraHandle:
         self._last_session: CameraSession | None = None
         self._pending: set[concurrent.futures.Future[Any]] = set()
         self._followers: set[Follower] = set()
+        # Of a fleet: its name there, and what to do when it was closed alone and is opened again.
+        self._label = ""
+        self._returned: weakref.WeakMethod[Callable[[Self, Runtime, CameraSession], None]] | None = None
+
+    def _belong(self, label: str, returned: Callable[[Self, Runtime, CameraSession], None] | None) -> None:
+        """Be a fleet's from now on, under this name, or nobody's; `Fleet` calls this."""
+        self._label = label
+        self._returned = None if returned is None else weakref.WeakMethod(returned)
 
     def __repr__(self) -> str:
         session = self._session
@@ -74,15 +83,19 @@ class CameraHandle:
         """
         with self._lock:
             fresh = self._session is None
+            before = self._last_session
             runtime, session = self._attach()
             try:
                 if not session.reached:
                     self._run(runtime, session.reach())
+                returned = self._returned() if fresh and self._returned is not None else None
+                if returned is not None:
+                    returned(self, runtime, session)
             except BaseException as error:
                 self._explain(error, session)
                 if fresh:
                     self._detach()
-                    self._last_session = None
+                    self._last_session = before
                 raise
         return self
 
@@ -129,6 +142,8 @@ class CameraHandle:
                     card.address, card.info, shared_locator(), card.name, runtime.wall_offset_ns
                 )
                 session.refusal = refusal
+                if self._label:
+                    session.rename(self._label)
                 session.upkeep.own = card.profile
                 session.upkeep.wanted = dict(card.profile) if card.keep else {}
                 self._session = self._last_session = session
@@ -136,16 +151,17 @@ class CameraHandle:
 
     def close(self) -> None:
         """Let the camera go: its stream and waiting calls end; twice does nothing."""
-        self._cancel_calls()
-        while not self._lock.acquire(timeout=_SLICE_S):
-            self._cancel_calls()  # another thread is about to open it
-        try:
-            session, runtime = self._session, self._runtime
-            self._session = self._runtime = None
-        finally:
-            self._lock.release()
-        if session is not None and runtime is not None:
-            self._end(runtime, session)
+        with closing_here(self):
+            self._cancel_calls()
+            while not self._lock.acquire(timeout=_SLICE_S):
+                self._cancel_calls()  # another thread is about to open it
+            try:
+                session, runtime = self._session, self._runtime
+                self._session = self._runtime = None
+            finally:
+                self._lock.release()
+            if session is not None and runtime is not None:
+                self._end(runtime, session)
 
     def _detach(self) -> None:
         session, runtime = self._session, self._runtime
@@ -157,7 +173,7 @@ class CameraHandle:
         session.closed = True
         self._cancel_calls()  # what began meanwhile; later calls find it closed
         try:
-            close_followers(self._followers)
+            close_followers(self._followers, self)
         finally:  # also when Ctrl-C has interrupted that
             try:
                 if runtime.in_loop_thread:

@@ -5,20 +5,20 @@ The ground `Fleet` stands on, as `handle` is that of `Camera`: nothing about str
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import contextlib
 import logging
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from espressoscope.api import side_by_side
 from espressoscope.api.camera import Camera
 from espressoscope.api.names import unique_names
 from espressoscope.api.roll import Roll
 from espressoscope.api.runtime import Runtime, acquire_runtime
-from espressoscope.api.view import close_followers
+from espressoscope.api.view import close_followers, closing_here
 from espressoscope.errors import CameraError
 from espressoscope.lab.entries import Member
 from espressoscope.lab.fleet_file import FleetFile
@@ -26,19 +26,17 @@ from espressoscope.model import CameraInfo
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Sequence
     from types import TracebackType
 
     from espressoscope.api.follower import Follower
     from espressoscope.engine.session import CameraSession, StreamSource
 
-__all__ = ["FleetHandle", "keep_streaming"]
+__all__ = ["FleetHandle"]
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
-OPEN_S = 6.0
-"""Longest wait for cameras to answer when a fleet is opened, for all of them together, in seconds."""
 _SLICE_S = 0.05
 
 
@@ -56,9 +54,16 @@ class FleetHandle(Mapping[str, Camera]):
     def __init__(self, cameras: Iterable[str | CameraInfo | Member] | str | CameraInfo | Member) -> None:
         given = [cameras] if isinstance(cameras, str | CameraInfo | Member) else cameras
         # A search under way, or any other generator, is waited for in open().
-        self._awaited = given if hasattr(given, "__next__") else ()
-        self._cameras = [] if hasattr(given, "__next__") else [Camera(camera) for camera in given]
+        awaited = isinstance(given, Iterator)
+        self._awaited = iter(given if awaited else ())
+        self._unlisted = ""
+        self._cameras = [] if awaited else [Camera(camera) for camera in given]
         self._lock = threading.RLock()
+        # Openers come one by one; closers hold the gate, so that no opener overtakes them; each leaves a
+        # mark, by which openers see that one has come since they began.
+        self._opening = threading.RLock()
+        self._gate = threading.RLock()
+        self._closing = object()
         self._members: dict[str, Camera] = {}
         self._runtime: Runtime | None = None
         self._pending: set[concurrent.futures.Future[Any]] = set()
@@ -147,9 +152,9 @@ class FleetHandle(Mapping[str, Camera]):
                 return label
             self._cameras.append(newcomer)
             if self._started is not None:
-                self._call(runtime, keep_streaming([session], self._started))
+                self._call(runtime, side_by_side.keep_streaming([session], self._started))
         for follower in tuple(self._followers):
-            with _noted(session):
+            with side_by_side.noted(session):
                 follower.join(label, runtime, session, self._pending)
         return label
 
@@ -165,6 +170,7 @@ class FleetHandle(Mapping[str, Camera]):
             camera = self[name]
             del self._members[name]
             self._cameras.remove(camera)
+            camera._belong("", None)
         for follower in tuple(self._followers):
             follower.part(name)
         camera.close()
@@ -173,15 +179,17 @@ class FleetHandle(Mapping[str, Camera]):
         """Reach cameras and give them their places; tell the name of each, of a twin that of its board."""
         roll = Roll()  # the fleet file is read once for all of them
         sessions = [camera._attach(roll, strict=False)[1] for camera in newcomers]
-        self._call(runtime, _reach(sessions))
+        self._call(runtime, side_by_side.reach(sessions))
         for camera, session in zip(newcomers, sessions, strict=True):
             camera._explain(session.link.last_error, session)
         labels = [name] if name is not None else unique_names(sessions, self._members)
         joined = []
         for camera, session, label in zip(newcomers, sessions, labels, strict=True):
-            twin = next((each for each in self._members if _same_board(self._members[each], session)), None)
+            members = self._members.items()
+            twin = next((each for each, member in members if side_by_side.same_board(member, session)), None)
             if twin is None:
                 session.rename(label)
+                camera._belong(label, self._returned)
                 self._members[label] = camera
             else:
                 _log.warning("%s is the same camera as %s: it counts once", session.info.url, twin)
@@ -189,18 +197,42 @@ class FleetHandle(Mapping[str, Camera]):
             joined.append(twin or label)
         return joined
 
+    def _returned(self, camera: Camera, runtime: Runtime, session: CameraSession) -> None:
+        """Let a camera that was closed alone, and has been opened again, be what it was here."""
+        # Without the lock: who closes the fleet holds it, and waits for this camera.
+        name = next((name for name, each in dict(self._members).items() if each is camera), None)
+        started = self._started
+        if name is None or self._runtime is None:
+            return
+        if started is not None:
+            camera._run(runtime, side_by_side.keep_streaming([session], started))
+        for follower in tuple(self._followers):
+            follower.part(name)
+            with side_by_side.noted(session):
+                follower.join(name, runtime, session, camera._pending)
+
     # ---- opening and closing ----------------------------------------------------------------------
 
     def open(self) -> Self:
-        """Reach all cameras side by side, for 6 s at most; does nothing when it is open."""
-        with self._lock:
-            if self._runtime is None:
+        """Reach all cameras side by side, for 6 s at most; does nothing when it is open.
+
+        A generator it was given is waited for; `close` from another thread breaks that off between two
+        cameras, and the next `open` goes on with it.
+        """
+        closing = self._closing
+        with self._opening:
+            if self._runtime is not None:
+                return self
+            self._gather(closing)
+            with self._gate:
+                pass
+            with self._lock:
+                if self._closing is not closing:
+                    raise _closed_meanwhile()
                 runtime = acquire_runtime()
                 self._members = {}
                 self._started = None
                 try:
-                    self._cameras += [Camera(camera) for camera in self._awaited]
-                    self._awaited = ()
                     self._join(runtime, self._cameras, None)
                 except BaseException:
                     self._leave(runtime)
@@ -208,20 +240,39 @@ class FleetHandle(Mapping[str, Camera]):
                 self._runtime = runtime
         return self
 
+    def _gather(self, closing: object) -> None:
+        """Take the cameras that a search, or any other generator, gives one by one."""
+        if self._unlisted:
+            raise CameraError(
+                f"its cameras are not known: what was to name them failed ({self._unlisted})",
+                hint="Make a new Fleet, of a new search",
+            )
+        while self._closing is closing:
+            try:
+                self._cameras.append(Camera(next(self._awaited)))
+            except StopIteration:
+                return
+            except BaseException as error:  # nothing more comes of it, and part of a fleet is none
+                self._unlisted = repr(error)
+                raise
+        raise _closed_meanwhile()
+
     def close(self) -> None:
         """Let all cameras go; calls that wait end. Twice does nothing; figures stay readable."""
-        while True:
-            for future in tuple(self._pending):
-                future.cancel()
-            if self._lock.acquire(timeout=_SLICE_S):
-                break
-        try:
-            runtime, self._runtime = self._runtime, None
-            self._started = None
-            if runtime is not None:
-                self._leave(runtime)
-        finally:
-            self._lock.release()
+        self._closing = object()
+        with closing_here(self), self._gate:
+            while True:
+                for future in tuple(self._pending):
+                    future.cancel()
+                if self._lock.acquire(timeout=_SLICE_S):
+                    break
+            try:
+                runtime, self._runtime = self._runtime, None
+                self._started = None
+                if runtime is not None:
+                    self._leave(runtime)
+            finally:
+                self._lock.release()
 
     def _leave(self, runtime: Runtime) -> None:
         with contextlib.ExitStack() as ending:  # all of it, whatever interrupts a part
@@ -229,10 +280,10 @@ class FleetHandle(Mapping[str, Camera]):
             for camera in self._cameras:
                 ending.callback(camera.close)
             sessions = [camera._session for camera in self._cameras if camera._session is not None]
-            close_followers(self._followers)
+            close_followers(self._followers, self)
             if runtime.problem() is None:
                 with contextlib.suppress(concurrent.futures.CancelledError):
-                    runtime.call(_close(sessions), pending=set())
+                    runtime.call(side_by_side.close(sessions), pending=set())
 
     def __enter__(self) -> Self:
         return self.open()
@@ -259,7 +310,7 @@ class FleetHandle(Mapping[str, Camera]):
         """Let a follower take all cameras in; one that cannot stays out, and says so."""
         try:
             for name, session in self._sessions().items():
-                with _noted(session):
+                with side_by_side.noted(session):
                     follower.join(name, runtime, session, self._pending)
         except BaseException:
             follower.close()
@@ -273,78 +324,16 @@ class FleetHandle(Mapping[str, Camera]):
         try:
             return runtime.call(coroutine, pending=self._pending)
         except concurrent.futures.CancelledError:
-            raise CameraError("this fleet was closed while a call waited") from None
+            raise _closed_meanwhile() from None
 
     def _each(
         self, work: Callable[[CameraSession], Coroutine[Any, Any, _T]], without: str | None = None
     ) -> dict[str, _T | CameraError]:
         runtime = self._opened()
         sessions = {name: session for name, session in self._sessions().items() if name != without}
-        results = self._call(runtime, _side_by_side(sessions.values(), work))
+        results = self._call(runtime, side_by_side.each(sessions.values(), work))
         return dict(zip(sessions, results, strict=True))
 
 
-async def _reach(sessions: Sequence[CameraSession]) -> None:
-    """Reach cameras side by side; what is wrong with one is noted in its link."""
-    tasks = [asyncio.ensure_future(session.reach()) for session in sessions]
-    try:
-        if tasks:
-            await asyncio.wait(tasks, timeout=OPEN_S)
-    finally:
-        for task in tasks:
-            task.cancel()
-        results = await asyncio.gather(*tasks, return_exceptions=True)
-    for session, result in zip(sessions, results, strict=True):
-        if isinstance(result, CameraError):
-            session.link.last_error = result
-        elif isinstance(result, Exception):
-            raise result
-
-
-async def keep_streaming(sessions: Iterable[CameraSession], source: StreamSource) -> None:
-    """Start streams and keep them; what a camera cannot is noted in its link."""
-
-    async def one(session: CameraSession) -> None:
-        with _noted(session):
-            await session.keep_streaming(source)
-
-    await asyncio.gather(*(one(session) for session in sessions))
-
-
-@contextlib.contextmanager
-def _noted(session: CameraSession) -> Iterator[None]:
-    """Note an error of one camera in its link, and let the others go on."""
-    try:
-        yield
-    except CameraError as error:
-        session.link.last_error = error
-
-
-async def _side_by_side(
-    sessions: Iterable[CameraSession], work: Callable[[CameraSession], Coroutine[Any, Any, _T]]
-) -> list[_T | CameraError]:
-    async def one(session: CameraSession) -> _T | CameraError:
-        try:
-            await session.reach()
-            return await work(session)
-        except CameraError as error:
-            return error
-
-    return await asyncio.gather(*(one(session) for session in sessions))
-
-
-async def _close(sessions: Iterable[CameraSession]) -> None:
-    await asyncio.gather(*(session.close() for session in sessions))
-
-
-def _same_board(member: Camera, newcomer: CameraSession) -> bool:
-    """Tell whether a newcomer is a member under another address.
-
-    Simulated cameras of several processes may share a MAC; boards do not sit behind one address.
-    """
-    known = member._known()
-    if newcomer.info.mac is not None and known.info.mac is not None:
-        # Of two that are away each may be known to have been last where the other one was.
-        same = newcomer.info.mac == known.info.mac
-        return same and (newcomer.address.host != known.address.host or newcomer.address == known.address)
-    return known.address == newcomer.address
+def _closed_meanwhile() -> CameraError:
+    return CameraError("this fleet was closed while a call waited")

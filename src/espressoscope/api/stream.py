@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import copy
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -112,14 +113,18 @@ class FrameStream:
         self.abandon()
 
 
-def check_waiting(runtime: Runtime) -> None:
+def check_waiting(runtime: Runtime, timeout_s: float = 0.0) -> None:
     """Refuse a wait that nothing could end.
 
     Raises
     ------
+    ValueError
+        The timeout is not a number.
     RuntimeError
         On the loop's own thread, or in a forked process.
     """
+    if math.isnan(timeout_s):
+        raise ValueError("timeout must be a number of seconds, not nan")
     problem = runtime.problem()
     if problem is not None:
         raise RuntimeError(problem)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from espressoscope.engine.session import CameraSession
     from espressoscope.model import Frame, Order, Scale
 
-__all__ = ["PictureView", "close_followers"]
+__all__ = ["PictureView", "close_followers", "closing_here"]
 
 _CLOSE_S = 0.6
 """Longest wait, in seconds, for functions that are being called when their views are closed."""
@@ -97,19 +97,21 @@ class PictureView:
             view = _shared_pool().view(
                 self._use, scale=self._scale, gray=self._gray, order=self._order, partial=self._partial
             )
-            self._places[name] = (runtime, session, view)
+            place = self._places[name] = (runtime, session, view)
         try:
             take_frames(runtime, session, view, pending)
         except BaseException:
             self.part(name)
             raise
+        if self._places.get(name) is not place:  # closed meanwhile, maybe before its frames were taken
+            _leave_places([place])
 
     def part(self, name: str) -> None:
         """Take a camera's frames no more; `Camera` and `Fleet` call this."""
         with self._lock:
             place = self._places.pop(name, None)
         if place is not None:
-            _end_places([(self, [place])])
+            _end_places([(self, [place])], self)
 
     # ---- for users ----------------------------------------------------------------------------------
 
@@ -175,7 +177,8 @@ class PictureView:
         Twice does nothing. From inside the function it ends the view when the function returns. A function
         that hangs is left to itself after 0.6 s, with a line in the log.
         """
-        close_followers([self])
+        with closing_here(self):
+            close_followers([self], self)
 
     def _take_places(self) -> list[_Place]:
         with self._lock:
@@ -194,8 +197,23 @@ class PictureView:
         self.close()
 
 
-def close_followers(followers: Iterable[Follower]) -> None:
-    """Close several at once: functions that hang are waited for together, not one after the other."""
+def closing_here(whose: object) -> contextlib.AbstractContextManager[None]:
+    """Tell that a camera or fleet is being closed here, which may be inside a view's function."""
+    if _pool is None:  # there has been no view
+        return contextlib.nullcontext()
+    from espressoscope.decode import ending_here
+
+    return ending_here(whose)
+
+
+def close_followers(followers: Iterable[Follower], whose: object) -> None:
+    """Close several at once: functions that hang are waited for together, not one after the other.
+
+    Parameters
+    ----------
+    whose : object
+        The camera or fleet that is closed: a function that is about to close it too is not waited for.
+    """
     followers = tuple(followers)
     taken = [(each, each._take_places()) for each in followers if isinstance(each, PictureView)]
     try:
@@ -203,27 +221,31 @@ def close_followers(followers: Iterable[Follower]) -> None:
             if not isinstance(each, PictureView):
                 each.close()
     finally:
-        _end_places(taken)
+        _end_places(taken, whose)
 
 
-def _end_places(taken: list[tuple[PictureView, list[_Place]]]) -> None:
+def _end_places(taken: list[tuple[PictureView, list[_Place]]], whose: object) -> None:
     """Take frames no more, see to it that no function is called any more, and keep the counts."""
     places = [place for _, those in taken for place in those]
     if not places:
         return
     from espressoscope.decode import close_all
 
-    runtime = places[0][0]
     try:
-        if runtime.problem() is None:
-            with contextlib.suppress(concurrent.futures.CancelledError, RuntimeError):  # it is ending
-                runtime.call(_leave(places), pending=set())
+        _leave_places(places)
     finally:
-        close_all([view for _, _, view in places], _CLOSE_S)
+        close_all([view for _, _, view in places], _CLOSE_S, whose)
         for picture_view, those in taken:
             with picture_view._lock:
                 for _, _, view in those:
                     picture_view._gone.update({count: getattr(view, count) for count in _COUNTS})
+
+
+def _leave_places(places: list[_Place]) -> None:
+    runtime = places[0][0]
+    if runtime.problem() is None:
+        with contextlib.suppress(concurrent.futures.CancelledError, RuntimeError):  # it is ending
+            runtime.call(_leave(places), pending=set())
 
 
 async def _leave(places: list[_Place]) -> None:

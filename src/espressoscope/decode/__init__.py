@@ -5,8 +5,9 @@
 this room's business: a `View` is handed frames, by a link or by anything else.
 """
 
+from espressoscope.decode.crew import ending_here
 from espressoscope.decode.jpeg import MAX_PIXELS, MAX_SCANS, Decoder, decode
 from espressoscope.decode.pool import DecodePool
 from espressoscope.decode.view import View, close_all
 
-__all__ = ["MAX_PIXELS", "MAX_SCANS", "DecodePool", "Decoder", "View", "close_all", "decode"]
+__all__ = ["MAX_PIXELS", "MAX_SCANS", "DecodePool", "Decoder", "View", "close_all", "decode", "ending_here"]

@@ -11,6 +11,7 @@ sleeper in turn, two more changes; a condition or a semaphore of Python's takes 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
@@ -22,9 +23,11 @@ from typing import TYPE_CHECKING, Final
 from espressoscope.errors import CameraError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from espressoscope.decode.view import View
 
-__all__ = ["Crew", "Worker"]
+__all__ = ["Crew", "Worker", "ending_here"]
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +38,27 @@ _TRY_AGAIN_S: Final = 10.0
 """Seconds between two attempts to start a thread when the system gives none."""
 _END_S: Final = 0.2
 """Seconds the end waits for sleeping threads, at least."""
+_SLICE_S: Final = 0.05
+
+_here = threading.local()
+
+
+@contextlib.contextmanager
+def ending_here(whose: object) -> Iterator[None]:
+    """Tell, where this is called from inside a `use`, whose end it waits for.
+
+    Who ends the same meanwhile, with `close_all`, does not wait for that `use`: they would wait for each
+    other.
+    """
+    worker: Worker | None = getattr(_here, "worker", None)
+    if worker is None:
+        yield
+        return
+    before, worker.ending = worker.ending, whose
+    try:
+        yield
+    finally:
+        worker.ending = before
 
 
 class Crew:
@@ -167,7 +191,7 @@ class Crew:
             except CameraError as error:
                 _log.warning("%s", error)
 
-    def leave(self, deadline: float) -> None:
+    def leave(self, deadline: float, whose: object = None) -> None:
         """Count one view less; the last one ends the threads and waits for them."""
         with self._guard:
             self.views -= 1
@@ -175,7 +199,7 @@ class Crew:
                 return
             workers = self.end()
         for worker in workers:
-            worker.join(max(deadline - time.monotonic(), _END_S))
+            worker.join(max(deadline, time.monotonic() + _END_S), whose)
 
     def end(self) -> list[Worker]:
         """Tell all workers to end; give them."""
@@ -195,6 +219,7 @@ class Worker:
 
     def __init__(self, crew: Crew, number: int) -> None:
         self.view: View | None = None
+        self.ending: object = None
         self.busy_since = math.inf
         self.bell = threading.Lock()
         self.bell.acquire()
@@ -206,10 +231,17 @@ class Worker:
         """Begin; RuntimeError when the system gives no thread."""
         self._thread.start()
 
-    def join(self, timeout_s: float) -> None:
-        """Wait for its end; not for its own."""
-        if not self.is_current:
-            self._thread.join(timeout_s)
+    def join(self, deadline: float, whose: object) -> None:
+        """Wait for its end; not for its own, nor when it waits for the end of the same."""
+        while self._thread.is_alive() and not self.is_current and not self.waits_for(whose):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return
+            self._thread.join(min(left, _SLICE_S))
+
+    def waits_for(self, whose: object) -> bool:
+        """Whether its `use` is waiting for this to end."""
+        return whose is not None and self.ending is whose
 
     def dismiss(self) -> None:
         """Let it end when it is out of its turn; one asleep must be woken besides."""
@@ -227,6 +259,7 @@ class Worker:
     def _run(self) -> None:
         crew = self._crew
         ready = crew.ready
+        _here.worker = self
         while not self.dismissed():
             try:
                 view = ready.popleft()
@@ -243,7 +276,9 @@ class Worker:
             elif again:
                 crew.offer(view)
             del view
-        if ready:
+        if crew.over:
+            ready.clear()  # what it has just put back, which nobody is to keep
+        elif ready:
             crew.wake()  # it may have been woken for what is in line now
 
     def _sleep(self) -> None:

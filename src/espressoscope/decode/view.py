@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 CLOSE_S: Final = 1.0
 """Seconds `View.close` waits for a picture that is being used."""
-_SLICE_S: Final = 0.2
+_SLICE_S: Final = 0.05
 """Longest uninterrupted wait: on Windows a lock that is waited for does not see Ctrl-C."""
 _LOG_EVERY_S: Final = 10.0
 """A view logs at most one error in so many seconds; all are counted."""
@@ -258,10 +258,12 @@ class View:
                 self._done = threading.Event()
             return first
 
-    def _wait_until_out(self, deadline: float, timeout_s: float) -> None:
+    def _wait_until_out(self, deadline: float, timeout_s: float, whose: object) -> None:
         """Wait for the picture at hand, and give up its thread when it takes longer."""
         worker, done = self._worker, self._done
-        if worker is None or done is None or worker.is_current or _wait(done, deadline):
+        if worker is None or done is None or worker.is_current:
+            return
+        if _wait(lambda: done.is_set() or worker.waits_for(whose), done, deadline):
             return
         _log.warning(
             "%s: %s did not return within %.1f s of closing its view; its thread is left to it",
@@ -284,10 +286,15 @@ class View:
         return f"<View of {self._camera or '?'} for {_name(self._use)}: {state}, {self.decoded} decoded>"
 
 
-def close_all(views: Sequence[View], timeout_s: float = CLOSE_S) -> None:
+def close_all(views: Sequence[View], timeout_s: float = CLOSE_S, whose: object = None) -> None:
     """Close several views at once: as `View.close`, with one wait for all of them.
 
     None is called any more once the first wait begins: one that hangs does not take the time of the others.
+
+    Parameters
+    ----------
+    whose : object, optional
+        What ends with them: a `use` that itself waits for that to end (`ending_here`) is not waited for.
     """
     views = [view for view in views if view._pid == os.getpid()]
     deadline = time.monotonic() + timeout_s
@@ -295,14 +302,14 @@ def close_all(views: Sequence[View], timeout_s: float = CLOSE_S) -> None:
     try:
         mine.extend(view for view in views if view._begin_to_close())
         for view in views:
-            view._wait_until_out(deadline, timeout_s)
+            view._wait_until_out(deadline, timeout_s, whose)
     finally:
         for view in mine:
-            view._crew.leave(deadline)
+            view._crew.leave(deadline, whose)
 
 
-def _wait(done: threading.Event, deadline: float) -> bool:
-    while not done.is_set():
+def _wait(out: Callable[[], bool], done: threading.Event, deadline: float) -> bool:
+    while not out():
         left = deadline - time.monotonic()
         if left <= 0:
             return False

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from espressoscope.errors import UnsupportedError
+from espressoscope.engine.pace import FPS_LIMIT
+from espressoscope.errors import SettingError, UnsupportedError
 
 if TYPE_CHECKING:
     import asyncio
@@ -78,7 +79,13 @@ class SessionControls:
     async def set(self, values: Mapping[str, SettingValue], *, strict: bool) -> dict[str, SetResult]:
         """Set, read back, report; see `CameraDevice.set`, and `Pace` for ``fps_limit``."""
         device = self.controls
-        plan = self.pace.plan(device, values)
+        plan = self.pace.plan(device, values, streams=self._source == "mjpeg" and not self.link.stopped)
+        if plan.refusal and strict:
+            raise SettingError(
+                f"{FPS_LIMIT}: {plan.refusal}",
+                camera=self.camera,
+                hint="End that stream first, or leave its source to 'auto'",
+            )
         if plan.sent:
             await self.verify_if_doubtful()  # another board may have its address by now
             device = self.controls
@@ -92,7 +99,7 @@ class SessionControls:
                 with self.sizes.changing():
                     results = await device.set(plan.sent, strict=strict, frame_size=size)
             self.upkeep.note({**values, **plan.sent})
-            if self.pace.take(plan):
+            if self.pace.take(device, plan, results):
                 await self._restart()
         finally:
             self._note_rate()
@@ -105,7 +112,7 @@ class SessionControls:
     async def _restart(self) -> None:
         """Let the running stream begin anew, because it is to come from elsewhere."""
         async with self.pausing:
-            if not self.link.stopped and self._source != "mjpeg":
+            if not self.link.stopped:
                 await self.link.stop()
                 self.link.start()
 

@@ -169,6 +169,8 @@ class Link:
         Number of the next frame.
     generation : int
         Raised by each start and stop.
+    restarts : int
+        How often the camera no longer knew the connection.
     """
 
     def __init__(
@@ -186,11 +188,10 @@ class Link:
         self.last_error: CameraError | None = None
         self.sensor_fps: float | None = None
         self.sequence = 0
-        self.generation = 0
+        self.generation = self.restarts = 0
         self.control_answers: Callable[[], Awaitable[bool]] | None = None
         self.newcomer_steals = False
-        own_offset_ns = time.time_ns() - time.perf_counter_ns()
-        self.wall_offset_ns = own_offset_ns if wall_offset_ns is None else wall_offset_ns
+        self.wall_offset_ns = wall_offset_ns or time.time_ns() - time.perf_counter_ns()
         self.latest = LatestSlot()
         self.meter = StreamMeter(self.wall_offset_ns)
         self._task: asyncio.Task[None] | None = None
@@ -223,8 +224,7 @@ class Link:
         state, error, feed = self.state, self.last_error, self.feed
         now_ns = time.perf_counter_ns()
         if state is LinkState.LIVE:
-            frozen_s = (now_ns - self.meter.same_since_ns) / 1e9
-            return words.frozen(frozen_s) if self.meter.frozen else ""
+            return words.frozen((now_ns - self.meter.same_since_ns) / 1e9) if self.meter.frozen else ""
         if state is LinkState.SLOW and feed is not None:
             return words.slow((now_ns - feed.last_frame_ns) / 1e9, feed.bytes_per_s, feed.damaged)
         if error is None:

@@ -20,14 +20,18 @@ if TYPE_CHECKING:
     from espressoscope.device.camera import CameraDevice
     from espressoscope.model import SettingValue
 
-__all__ = ["FPS_LIMIT", "Pace", "PacePlan"]
+__all__ = ["BRAKE", "FPS_LIMIT", "Pace", "PacePlan"]
 
 FPS_LIMIT = "fps_limit"
 _LOWEST = 0.5
 """Frames per second. With ``min_frame_time`` above 2000 ms a Matchboxscope ends its own stream for good
 ("Stream timeout" in app_httpd.cpp)."""
 _HIGHEST = 60.0
-_BRAKE = "min_frame_time"
+BRAKE = "min_frame_time"
+_STREAMS = (
+    f"its firmware has no {BRAKE}, and a stream that was asked for as such runs: single pictures cannot take "
+    "its place"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,28 +46,40 @@ class PacePlan:
         The limit asked for, in frames per second, 0 for none; None when it was not mentioned.
     by_brake : bool
         The camera keeps it itself, by ``min_frame_time``.
+    refusal : str
+        Why nothing can keep it now; "" when something can.
     """
 
     sent: Mapping[str, SettingValue]
     limit: float | None
     by_brake: bool
+    refusal: str = ""
 
     def report(self, device: CameraDevice, results: dict[str, SetResult]) -> dict[str, SetResult]:
         """Translate the results back."""
         if self.limit is None:
             return results
+        if self.refusal:
+            return {**results, FPS_LIMIT: SetResult(self.limit, 0.0, ok=False, message=self.refusal)}
         if not self.by_brake:
             return {**results, FPS_LIMIT: SetResult(self.limit, self.limit, ok=True)}
-        brake = results.pop(_BRAKE)
+        brake = results.pop(BRAKE)
         actual = _as_fps(brake.actual)
         return {**results, FPS_LIMIT: SetResult(self.limit, actual, brake.ok, brake.message)}
 
 
 class Pace:
-    """The limit of one camera."""
+    """The limit of one camera.
+
+    Attributes
+    ----------
+    promised : float
+        The limit that the camera was told to keep itself, which it forgets when it restarts; 0 for none.
+    """
 
     def __init__(self) -> None:
         self._limit = 0.0
+        self.promised = 0.0
 
     @property
     def by_snapshots(self) -> bool:
@@ -74,8 +90,15 @@ class Pace:
         """Give the time from one single picture to the next, in seconds, for a wish."""
         return 1 / self._limit if self._limit > 0 else interval_s
 
-    def plan(self, device: CameraDevice, values: Mapping[str, SettingValue]) -> PacePlan:
+    def plan(
+        self, device: CameraDevice, values: Mapping[str, SettingValue], *, streams: bool = False
+    ) -> PacePlan:
         """Translate what was asked for; nothing is sent yet.
+
+        Parameters
+        ----------
+        streams : bool
+            A stream runs that was asked for as such: single pictures cannot take its place.
 
         Raises
         ------
@@ -88,25 +111,28 @@ class Pace:
             return PacePlan(values, None, by_brake=False)
         sent = {name: value for name, value in values.items() if name != FPS_LIMIT}
         limit = _checked(values[FPS_LIMIT], device.camera)
-        if _BRAKE in device.settings():
-            if _BRAKE in sent:
+        if BRAKE in device.settings():
+            if BRAKE in sent:
                 raise SettingError(
-                    f"{FPS_LIMIT} and {_BRAKE} are the same brake",
+                    f"{FPS_LIMIT} and {BRAKE} are the same brake",
                     camera=device.camera,
                     hint="Set one of them",
                 )
-            return PacePlan({**sent, _BRAKE: math.ceil(1000 / limit) if limit else 0}, limit, by_brake=True)
+            return PacePlan({**sent, BRAKE: math.ceil(1000 / limit) if limit else 0}, limit, by_brake=True)
         if limit and device.family.snapshot_path is None:
             raise UnsupportedError(
-                f"{device.family.title} has neither {_BRAKE} nor single pictures: its rate cannot be limited",
+                f"{device.family.title} has neither {BRAKE} nor single pictures: its rate cannot be limited",
                 camera=device.camera,
                 hint="A larger framesize or a lower quality number slows it too",
             )
-        return PacePlan(sent, limit, by_brake=False)
+        return PacePlan(sent, limit, by_brake=False, refusal=_STREAMS if limit and streams else "")
 
-    def take(self, plan: PacePlan) -> bool:
-        """Keep a limit of ours; true when it is another one than before."""
-        if plan.limit is None or plan.by_brake or plan.limit == self._limit:
+    def take(self, device: CameraDevice, plan: PacePlan, results: Mapping[str, SetResult]) -> bool:
+        """Keep a limit; true when it is one of ours, and another one than before."""
+        for name, result in results.items():
+            if device.table.means(name, BRAKE) and result.ok:
+                self.promised = plan.limit or 0.0
+        if plan.limit is None or plan.by_brake or plan.refusal or plan.limit == self._limit:
             return False
         self._limit = plan.limit
         return True
@@ -114,7 +140,7 @@ class Pace:
     def with_limit(self, device: CameraDevice) -> dict[str, Setting]:
         """Give the camera's settings with the limit among them."""
         settings = device.settings()
-        brake = settings.get(_BRAKE)
+        brake = settings.get(BRAKE)
         if brake is None and device.family.snapshot_path is None:
             return settings
         value = self._limit if brake is None else _as_fps(brake.value)
@@ -140,7 +166,7 @@ class Pace:
         rate = None
         if framesize is not None and isinstance(framesize.value, str):
             rate = nominal_fps(device.table.sensor, framesize.value, xclk)
-        brake = settings.get(_BRAKE)
+        brake = settings.get(BRAKE)
         limit = self._limit if brake is None else (_as_fps(brake.value) or 0.0)
         if limit:
             return limit if rate is None else min(limit, rate)
@@ -156,7 +182,7 @@ def _as_fps(brake_ms: SettingValue | None) -> float | None:
 def _checked(value: SettingValue, camera: str) -> float:
     try:
         limit = float(value)
-    except (ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError):
         limit = math.nan
     if limit == 0 or _LOWEST <= limit <= _HIGHEST:
         return limit

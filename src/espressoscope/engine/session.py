@@ -224,6 +224,7 @@ class CameraSession(SessionControls):
                 connect_timeout_s=RECONNECT_TIMEOUT_S,
             )
         except CameraError:
+            self._whereabouts.believed()
             return  # the control server of some firmwares dies before the stream does (easytarget#217)
         identity = await with_mac(identity, device.address, self._locator)
         difference = other_camera(self.info, identity)
@@ -283,7 +284,7 @@ class CameraSession(SessionControls):
         """End what `keep_streaming` began; consumers that are left keep the stream."""
         self.kept = False
         if self.users == 0:
-            await self.link.stop()
+            await self._stop()
 
     async def begin_streaming(self, source: StreamSource, interval_s: float | None) -> None:
         """Start the stream for one more consumer."""
@@ -304,7 +305,14 @@ class CameraSession(SessionControls):
         """One consumer less; the last one stops the stream, unless it is kept."""
         self.users -= 1
         if self.users == 0 and not self.kept:
-            await self.link.stop()
+            await self._stop()
+
+    async def _stop(self) -> None:
+        """Stop the link; why a camera could not be reached holds until it has been."""
+        known = None if self.reached else self.link.last_error
+        await self.link.stop()
+        if known is not None and self.link.stopped:
+            self.link.last_error = known
 
     async def take_frames(
         self, consumer: Consumer, source: StreamSource = "auto", interval_s: float | None = None
@@ -350,6 +358,12 @@ class CameraSession(SessionControls):
         if wanted == "snapshots":
             self.controls.snapshot_path()
             return "snapshots"
+        if self.pace.by_snapshots:
+            raise UnsupportedError(
+                "its frame rate is limited, and only single pictures keep the limit",
+                camera=self.camera,
+                hint='Lift it with set(fps_limit=0), or leave the choice to stream(source="auto")',
+            )
         return "mjpeg"
 
     async def _open_source(self, sink: StreamSink) -> Source:

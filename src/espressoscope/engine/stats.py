@@ -36,6 +36,7 @@ _FITTING = 0.9
 _FEWEST_ODD = 6
 _CLOCK_LEAP_NS = 8_000_000_000
 _EARLIEST_PERCENT = 5
+_SURELY_MORE = 1.1
 
 
 class Kept(NamedTuple):
@@ -135,7 +136,7 @@ class StreamMeter:
         Parameters
         ----------
         sensor_fps : float, optional
-            The sensor's nominal rate, which holds until stamps tell better.
+            The sensor's nominal rate, which holds until stamps tell better, or more frames come.
         """
         times, totals, stamps = self.kept()
         now_ns = time.perf_counter_ns()
@@ -160,6 +161,10 @@ class StreamMeter:
             )
             period_ns = frame_period_ns(stamped)
             offset_ns = clock_offset_ns(came, stamped)
+        if period_ns is not None:
+            sensor_fps = round(1e9 / period_ns, 2)
+        elif sensor_fps is not None and fps > _SURELY_MORE * sensor_fps:
+            sensor_fps = round(fps, 2)  # its clock or its driver is not what the table was made of
         return StreamStats(
             state=state,
             frames=self.frames,
@@ -176,7 +181,7 @@ class StreamMeter:
             width=newest.width if newest else 0,
             height=newest.height if newest else 0,
             frozen=self.frozen,
-            sensor_fps=sensor_fps if period_ns is None else round(1e9 / period_ns, 2),
+            sensor_fps=sensor_fps,
             clock_offset_s=None if offset_ns is None else round((offset_ns + self._wall_offset_ns) / 1e9, 6),
         )
 

@@ -141,6 +141,7 @@ class Supervisor:
         if error is not None and (source.paces_itself or not broke):
             return Outcome.FAILED, error
         if error is not None and self._nudged_ns == source.last_byte_ns:
+            self._link.restarts += 1
             return Outcome.BROKEN, words.restarted(camera)
         if not feed.delivered or feed.broke_off:
             return Outcome.BROKEN, error or words.broken(camera)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from espressoscope.device.camera import same_value
 from espressoscope.device.snapshots import capture_fresh
-from espressoscope.engine.pace import FPS_LIMIT
+from espressoscope.engine.pace import BRAKE, FPS_LIMIT
 from espressoscope.errors import CameraError, SettingError, UnsupportedError
 from espressoscope.model import SetResult
 
@@ -105,10 +105,15 @@ class Upkeep:
         CameraTimeout, RemoteProtocolError
         """
         session = self._session
-        if not self.wanted or session.device is None:
+        device = session.device
+        wanted = dict(self.wanted)
+        if session.pace.promised and device is not None:
+            kept = any(name == FPS_LIMIT or device.table.means(name, BRAKE) for name in wanted)
+            wanted.update({} if kept else {FPS_LIMIT: session.pace.promised})
+        if not wanted or device is None:
             return
         await session.verify_if_doubtful()
-        results = await self._give(self.wanted, lost_only=True)
+        results = await self._give(wanted, lost_only=True)
         if results:
             missed = [name for name, result in results.items() if not result.ok]
             _log.warning(
@@ -118,7 +123,7 @@ class Upkeep:
                 f"; not taken: {', '.join(missed)}" if missed else "",
             )
             if flush:
-                await capture_fresh(session.device.port, session.device.snapshot_path(), flushed=1)
+                await capture_fresh(session.controls.port, session.controls.snapshot_path(), flushed=1)
 
     def note(self, values: Mapping[str, SettingValue]) -> None:
         """Take note that somebody set these on purpose: that is what it is to keep now."""

@@ -58,7 +58,8 @@ def maybe_bad_json(device: Device, text: str) -> str:
         return text[: len(text) // 2]
     if kind == "unescaped":  # names are printed with %s
         named = re.sub(r'"cam_name":"[^"]*"', '"cam_name":"Matchbox "scope""', text)
-        return named if named != text else text.replace("{", '{"cam_name":"Matchbox "scope"",', 1)
+        # Where there is no name, under a key that makes no other firmware of it.
+        return named if named != text else text.replace("{", '{"note":"Matchbox "scope"",', 1)
     if kind == "html":
         return "<!DOCTYPE html><html><body><h1>It works!</h1></body></html>"
     if kind == "unsigned":  # led_intensity %u of -1
