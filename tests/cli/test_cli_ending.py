@@ -79,6 +79,24 @@ def test_a_command_with_an_end_of_its_own_says_that_it_was_stopped(cli: Cli, num
     assert not list(cli.folder.iterdir())
 
 
+@pytest.mark.parametrize("module", ["espressoscope.cli.app", "rich.table"])
+def test_ctrl_c_before_the_command_has_begun(module: str) -> None:
+    code = """
+import sys
+class Interrupted:
+    def find_spec(name, path=None, target=None):
+        if name == sys.argv[1]:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted)
+from espressoscope.cli import main
+main(["discover"])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, module], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def test_simulate_ends_with_the_program_that_started_it(cli: Cli) -> None:
     """The middle program dies by SIGKILL, which nobody can answer."""
     code = (

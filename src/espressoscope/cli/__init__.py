@@ -25,10 +25,12 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         # A name the terminal's encoding cannot show costs a question mark, not the command.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    from espressoscope.cli.app import app
-    from espressoscope.cli.common import WRONG_USE, end_without_output
-    from espressoscope.cli.output import Output
-
+    try:
+        from espressoscope.cli.app import app
+        from espressoscope.cli.common import WRONG_USE, end_without_output
+        from espressoscope.cli.output import Output
+    except KeyboardInterrupt:  # half a second of a slow computer, and nothing has been begun
+        os._exit(130)
     try:
         # Not standalone: it would print usage errors in its own manner and turn Ctrl-C into "Aborted".
         code = app(args=arguments, prog_name="espressoscope", standalone_mode=False)
