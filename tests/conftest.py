@@ -60,7 +60,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 # Where the usual ports of simulated cameras are taken or searched: one of these tests at a time on a machine.
 ON_USUAL_PORTS = {
+    "tests/api/test_fleet.py",
     "tests/api/test_moved.py",
+    "tests/api/test_names.py",
     "tests/cli/test_cli_demo.py",
     "tests/cli/test_cli_ending.py",
     "tests/cli/test_cli_fleet.py",
@@ -69,8 +71,11 @@ ON_USUAL_PORTS = {
 }
 # What takes longest, so that no process ends with it while the others have nothing left to do.
 BEGUN_FIRST = (
-    "tests/api/test_soak.py",
     "tests/api/test_moved.py",
+    "tests/api/test_soak.py",
+    "tests/discovery/test_private_lan.py",
+    "tests/cli/test_cli_watch.py",
+    "tests/test_dev.py",
 )
 
 

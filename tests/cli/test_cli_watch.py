@@ -47,12 +47,16 @@ def urls(cameras: list[SimulatedCamera]) -> list[str]:
     return [camera.url for camera in cameras]
 
 
+def said(running: Process) -> list[dict[str, object]]:
+    """Give the JSON lines it has written so far."""
+    return [json.loads(line) for line in running.out.splitlines(keepends=True) if line.endswith("\n")]
+
+
 def wait_for_line(running: Process, **wanted: object) -> dict[str, object]:
     """Wait for a JSON line with these values."""
 
     def found() -> dict[str, object] | None:
-        lines = [json.loads(line) for line in running.out.splitlines(keepends=True) if line.endswith("\n")]
-        fitting = (line for line in lines if all(line[key] == value for key, value in wanted.items()))
+        fitting = (line for line in said(running) if all(line[key] == value for key, value in wanted.items()))
         return next(fitting, None)
 
     line = wait_until(found, 30, what=f"a line with {wanted}, in {running.out[-2000:]} {running.err}")
@@ -233,15 +237,18 @@ def test_it_ends_by_signals(
 ) -> None:
     running = cli.start("watch", *urls(two), nobody, *(["--json"] if json_too else []))
     if json_too:
-        running.lines(3)
+        wait_until(
+            lambda: len({each["camera"] for each in said(running) if each["state"] == "live"}) == 2,
+            30,
+            what="lines of two live cameras",
+        )
     else:
-        running.wait_for("Reaching")
-        wait_until(lambda: all(len(camera.sent) for camera in two), 20, what="streams")
+        running.wait_for("2 of 3 live")
     running.send(number)
     result = running.finish(5)
     assert result.code == 0, result
     assert "Error" not in result.err
-    assert "2 of 3 live" in (result.err if json_too else result.out)
+    assert "2 of 3 live" in (result.err if json_too else result.out.rpartition("NAME")[2])
 
 
 @posix
@@ -292,12 +299,16 @@ def test_without_cameras_it_takes_all_it_finds(netns: PrivateNetwork, tmp_path: 
     """In a network of its own: other simulated cameras of this machine must not be watched."""
     run = f"{sys.executable} -m espressoscope"
     script = f"""
-    {run} simulate -n 2 --json --seconds 60 > cameras & simulator=$!
-    until [ $(wc -l < cameras) = 2 ]; do sleep 0.05; done
-    {run} watch --seconds 1 --json; code=$?
+    {run} simulate -n 2 --json --seconds 100 > cameras & simulator=$!
+    until [ "$(wc -l < cameras)" = 2 ]; do sleep 0.05; done
+    {run} watch --seconds 60 --json > lines & watch=$!
+    until [ "$(grep '"state": "live"' lines | cut -d '"' -f 4 | sort -u | wc -l)" = 2 ]; do sleep 0.05; done
+    kill $watch; wait $watch; code=$?
     kill $simulator; wait $simulator
     exit $code
     """
+    for name in ("cameras", "lines"):
+        (tmp_path / name).touch()
     done = netns.run(
         ["sh", "-c", script],
         setup=["ip link set lo up"],
@@ -305,9 +316,11 @@ def test_without_cameras_it_takes_all_it_finds(netns: PrivateNetwork, tmp_path: 
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(lines) == len({line["camera"] for line in lines}) == 2
-    assert all(line["frames"] for line in lines)
+    lines = [json.loads(line) for line in (tmp_path / "lines").read_text().splitlines()]
+    assert len({line["camera"] for line in lines}) == 2
+    live = [line for line in lines if line["state"] == "live"]
+    assert live
+    assert all(line["frames"] for line in live)
 
 
 def test_one_camera_given_twice_is_watched_once(cli: Cli, two: list[SimulatedCamera]) -> None:
