@@ -54,14 +54,19 @@ def alone_on_usual_ports(timeout_s: float = 100.0) -> Iterator[None]:
     They take the ports on which a search of this computer expects simulated cameras, or search them.
     """
 
-    def locked() -> socket.socket | None:
+    end = time.monotonic() + timeout_s
+    while True:
         try:
-            return socket.create_server(("127.0.0.1", 8179))  # not searched; free again when its process dies
+            lock = socket.create_server(("127.0.0.1", 8179))  # not searched; free again when its process dies
+            break
         except OSError:
-            return None
-
-    with wait_until(locked, timeout_s, what="other tests to be done with the usual ports"):
+            assert time.monotonic() < end, (
+                f"waited {timeout_s:g} s for other tests to be done with the usual ports"
+            )
+            time.sleep(0.005)
+    with lock:
         yield
+    time.sleep(0.015)  # who waits has a turn, before the next test here does the same
 
 
 class Holdings(NamedTuple):
