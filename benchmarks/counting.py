@@ -154,14 +154,18 @@ def percentiles(ages_s: Sequence[float]) -> dict[str, float]:
     return {name: round(1000 * ages[place], 2) for name, place in places.items()}
 
 
-def watch_age(job: Job, numbers: Iterator[int | None]) -> dict[str, Any]:
-    """Take one number after the other, `pause_s` apart, and note the age of each when it comes."""
-    ages: list[tuple[float, float]] = []
+def watch_age(job: Job, numbers: Iterator[tuple[int | None, float]]) -> dict[str, Any]:
+    """Take one number after the other, `pause_s` apart, and note the age of each when it comes.
+
+    With each number come the seconds for which it was only decoded; 0 where that cannot be told apart.
+    """
+    ages: list[tuple[float, float, float]] = []
     began = time.perf_counter()
-    for number in numbers:
+    for number, decoding_s in numbers:
         at = time.perf_counter() - began
         if number is not None:
-            ages.append((round(at, 2), round(1000 * job.age_s(job.options["camera"], number), 2)))
+            age_s = job.age_s(job.options["camera"], number)
+            ages.append((round(at, 2), round(1000 * age_s, 2), round(1000 * decoding_s, 2)))
         if at > job.seconds or (not ages and at > FIRST_FRAME_S):
             break
         time.sleep(job.options["pause_s"])

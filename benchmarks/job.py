@@ -18,6 +18,8 @@ from benchmarks.pictures import PictureSet
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from benchmarks.beside import Beside
+
 
 class NotHereError(Exception):
     """A row cannot run on this machine: a library or the operating system lacks what it needs."""
@@ -100,11 +102,17 @@ class Window:
     job : Job
     counts : callable
         Gives cheap counters by name; the result holds by how much they rose. Must have ``frames``.
+    beside : Beside, optional
+        Its CPU time is not the row's, and told apart.
     """
 
-    def __init__(self, job: Job, counts: Callable[[], dict[str, float]]) -> None:
+    def __init__(
+        self, job: Job, counts: Callable[[], dict[str, float]], beside: Beside | None = None
+    ) -> None:
         self._job = job
         self._counts = counts
+        self._beside = beside
+        self._beside_first = (0, 0.0)
         self._from: float | None = None
         self._at_first: dict[str, float] | None = None
         self._began = self._cpu = 0.0
@@ -138,17 +146,25 @@ class Window:
 
     def _begin(self) -> None:
         self._at_first = dict(self._counts())
+        if self._beside is not None:
+            self._beside_first = (self._beside.frames, self._beside.cpu_s)
         self._began = time.perf_counter()
         self._cpu = time.process_time()
 
     def _end(self) -> None:
         cpu_s = time.process_time() - self._cpu
+        floor: dict[str, float] = {}
+        if self._beside is not None and self._beside.frames > self._beside_first[0]:
+            floor_s = self._beside.cpu_s - self._beside_first[1]
+            cpu_s -= floor_s
+            floor["floor_us_per_frame"] = 1e6 * floor_s / (self._beside.frames - self._beside_first[0])
         seconds = time.perf_counter() - self._began
         assert self._at_first is not None
         rose = {name: value - self._at_first[name] for name, value in self._counts().items()}
         frames = max(1.0, rose["frames"])
         self.result = {
             **rose,
+            **floor,
             "seconds": seconds,
             "us_per_frame": cpu_s / frames * 1e6,
             "cpu_percent": 100 * cpu_s / seconds,

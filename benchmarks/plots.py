@@ -108,8 +108,13 @@ def _many(scenarios: dict[str, Scenario], plt: Any) -> Any:
 
 
 def _scale(scenarios: dict[str, Scenario], plt: Any) -> Any:
-    figure, panels = plt.subplots(1, len(scenarios), figsize=(9, 2.0), layout="constrained", squeeze=False)
-    for axes, (name, scenario) in zip(panels[0], scenarios.items(), strict=True):
+    # What was asked for beside the share of this machine that it was to take; the rest is in the tables.
+    scenarios = {name: found for name, found in scenarios.items() if found["about"]["fitted"] != scale.MOST}
+    lines = (len(scenarios) + 1) // 2
+    figure, panels = plt.subplots(lines, 2, figsize=(9, 1.9 * lines), layout="constrained", squeeze=False)
+    for axes in panels.flat[len(scenarios) :]:
+        axes.set_axis_off()
+    for axes, (name, scenario) in zip(panels.flat, scenarios.items(), strict=False):
         rows = [row for row in scenario["rows"] if row != scale.FLOOR and not reading.missing(scenario, row)]
         shares = [100 * reading.arrived(scenario, row) for row in rows]
         axes.barh(rows[::-1], shares[::-1], color=[colour(row) for row in rows[::-1]])
@@ -124,7 +129,7 @@ def _age(scenarios: dict[str, Scenario], plt: Any) -> Any:
     for scenario in scenarios.values():
         for row in scenario["rows"]:
             if not reading.missing(scenario, row):
-                at, age = zip(*scenario["rows"][row][0]["ages"], strict=True)
+                at, age, _ = zip(*scenario["rows"][row][0]["ages"], strict=True)
                 axes.plot(at, [ms / 1000 for ms in age], label=row, color=line_colour(row), linewidth=1)
     axes.set_yscale("log")
     axes.set_xlabel("seconds since the consumer began")

@@ -27,7 +27,7 @@ def spread(scenario: Scenario, row: str, key: str = "us_per_frame") -> Spread | 
     """Give what the rounds of a row gave; None when it is not there."""
     if missing(scenario, row):
         return None
-    return _spread([result[key] for result in scenario["rows"][row]])
+    return _spread([result[key] for result in scenario["rows"][row] if key in result])
 
 
 def ratio(scenario: Scenario, row: str, peer: str, key: str = "us_per_frame") -> Spread | None:
@@ -42,6 +42,33 @@ def ratio(scenario: Scenario, row: str, peer: str, key: str = "us_per_frame") ->
             if theirs.get(result["round"])
         ]
     )
+
+
+def over_floor(scenario: Scenario, row: str) -> Spread | None:
+    """Compare a row with the floor that ran beside it, frame by frame."""
+    if missing(scenario, row):
+        return None
+    return _spread(_over_floor(scenario["rows"][row]))
+
+
+def ratio_over_floor(scenario: Scenario, row: str, peer: str) -> Spread | None:
+    """Compare two rows round by round, each by how much more than its own floor it took."""
+    if missing(scenario, row) or missing(scenario, peer):
+        return None
+    theirs = {result["round"]: _over_floor([result]) for result in scenario["rows"][peer]}
+    return _spread(
+        [
+            mine / yours
+            for result in scenario["rows"][row]
+            for mine in _over_floor([result])
+            for yours in theirs.get(result["round"], [])
+        ]
+    )
+
+
+def _over_floor(results: list[dict[str, Any]]) -> list[float]:
+    key = "floor_us_per_frame"
+    return [result["us_per_frame"] / result[key] for result in results if key in result]
 
 
 def _spread(values: list[float]) -> Spread | None:
@@ -68,9 +95,18 @@ def arrived(scenario: Scenario, row: str) -> float:
 
 def settled_ages(scenario: Scenario, row: str) -> list[float]:
     """Give the ages a slow consumer saw once things had settled, in milliseconds."""
+    return [age for age, _ in _settled(scenario, row)]
+
+
+def settled_ages_undecoded(scenario: Scenario, row: str) -> list[float]:
+    """Give how old each was when its decoding began, in milliseconds."""
+    return [age - decoding for age, decoding in _settled(scenario, row)]
+
+
+def _settled(scenario: Scenario, row: str) -> list[tuple[float, float]]:
     ages = scenario["rows"][row][0]["ages"]
     since = min(scenario["about"]["settled_s"], 0.5 * scenario["about"]["seconds"])
-    return [age for at, age in ages if at >= since]
+    return [(age, decoding) for at, age, decoding in ages if at >= since]
 
 
 def percentile(values: list[float], percent: int) -> float:

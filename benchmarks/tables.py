@@ -90,17 +90,26 @@ def of_endtoend(size: str, paced: Scenario, most: Scenario | None) -> Table:
     about = paced["about"]
 
     def cells(row: str) -> list[str]:
-        top = reading.spread(most, row, "fps") if most is not None and row in most["rows"] else None
-        flat_out = row == endtoend.FLOOR
+        top_row = endtoend.FLOOR if row == endtoend.PACED_FLOOR else row
+        top = reading.spread(most, top_row, "fps") if most is not None else None
         return [
             with_range(reading.spread(paced, row)),
-            times(reading.ratio(paced, row, endtoend.FLOOR)),
-            times(reading.ratio(paced, row, "cv2.VideoCapture")),
-            "-" if flat_out else _share(reading.arrived(paced, row)),
+            with_range(reading.spread(paced, row, "floor_us_per_frame")),
+            times(reading.over_floor(paced, row)),
+            times(reading.ratio_over_floor(paced, row, "cv2.VideoCapture")),
+            _share(reading.arrived(paced, row)),
             f"{top.median:,.0f}" if top else "-",
         ]
 
-    head = ["", "us/frame", "x bare decode", "x VideoCapture", "frames decoded", "most frames/s"]
+    head = [
+        "",
+        "us/frame",
+        "bare decode beside it",
+        "x bare decode",
+        "x VideoCapture",
+        "frames decoded",
+        "most frames/s",
+    ]
     sent = f"paced at {about['fps']:,.0f} frames/s, {about['frame_bytes']:,} bytes a frame"
     return Table(f"One stream to RGB arrays, {size}, {sent}", _rows(paced, head, cells))
 
@@ -186,11 +195,15 @@ def of_age(scenario: Scenario) -> Table:
     def cells(row: str) -> list[str]:
         ages = reading.settled_ages(scenario, row)
         if not ages:
-            return ["no frame", "-", "-", "-"]
+            return ["no frame", "-", "-", "-", "-"]
         figures = (statistics.median(ages), reading.percentile(ages, 99), max(ages), ages[-1])
-        return [f"{figure:,.1f}" for figure in figures]
+        decoding = [
+            age - left for age, left in zip(ages, reading.settled_ages_undecoded(scenario, row), strict=True)
+        ]
+        own = f"{statistics.median(decoding):.1f}" if any(decoding) else "-"
+        return [*(f"{figure:,.1f}" for figure in figures), own]
 
-    head = ["", "median ms", "p99 ms", "highest ms", "at the end ms"]
+    head = ["", "median ms", "p99 ms", "highest ms", "at the end ms", "of that decoding, median ms"]
     about = scenario["about"]
     sent = f"VGA at {about['fps']} frames/s, {about['seconds']:.0f} s"
     return Table(f"Age of what a consumer that takes 200 ms sees, {sent}", _rows(scenario, head, cells))

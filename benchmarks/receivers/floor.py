@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.beside import Beside
 from benchmarks.counting import Slot, Tally, ends, summed
 from benchmarks.job import NotHereError, Window, cores
 
@@ -131,7 +132,8 @@ def bare_decode(job: Job) -> dict[str, Any]:
     buffer = np.empty((height, width, 3), np.uint8)
     read = pictures.strip_reader()
     tally = Tally(len(pictures))
-    window = Window(job, lambda: summed([tally]))
+    beside = Beside(job, pictures)
+    window = Window(job, lambda: summed([tally]), beside)
     fps = job.options.get("fps", 0.0)
     pause = 1 / fps if fps else 0.0
     due = time.perf_counter()
@@ -142,7 +144,8 @@ def bare_decode(job: Job) -> dict[str, Any]:
             if wait > 0:
                 time.sleep(wait)
             image = simplejpeg.decode_jpeg(jpeg, "RGB", min_height=height, min_width=width, buffer=buffer)
-            tally.add(read(image))
+            tally.add(number := read(image))
+            beside.decode(number)
             if window.over():
                 return window.result
 
@@ -187,7 +190,8 @@ def receive_and_decode(job: Job) -> dict[str, Any]:
     buffer = np.empty((height, width, 3), np.uint8)
     read = pictures.strip_reader()
     tally = Tally(len(pictures))
-    window = Window(job, lambda: summed([tally]))
+    beside = Beside(job, pictures)
+    window = Window(job, lambda: summed([tally]), beside)
     parser = ResponseParser()
     with connected(job.stream_ports[0]) as sock:
         sock.setblocking(True)
@@ -197,7 +201,8 @@ def receive_and_decode(job: Job) -> dict[str, Any]:
                     image = simplejpeg.decode_jpeg(
                         bytes(event.body), "RGB", min_height=height, min_width=width, buffer=buffer
                     )
-                    tally.add(read(image))
+                    tally.add(number := read(image))
+                    beside.decode(number)
             if window.over():
                 return window.result
 

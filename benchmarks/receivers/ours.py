@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import espressoscope as es
+from benchmarks.beside import Beside
 from benchmarks.counting import Ends, Tally, asyncio_reads, percentiles, summed, wait_for_all, watch_age
 from benchmarks.job import NotHereError, Window
 
@@ -65,10 +66,12 @@ def stream_images(job: Job) -> dict[str, Any]:
     buffer = np.empty((height, width, 3), np.uint8)
     read = pictures.strip_reader()
     tally = Tally(len(pictures))
-    window = Window(job, lambda: summed([tally]))
+    beside = Beside(job, pictures)
+    window = Window(job, lambda: summed([tally]), beside)
     with es.Camera(job.controls[0]) as cam:
         for frame in cam.stream():
-            tally.add(read(frame.image(out=buffer)))
+            tally.add(number := read(frame.image(out=buffer)))
+            beside.decode(number)
             if window.over():
                 break
     return window.result
@@ -80,7 +83,8 @@ def view_images(job: Job) -> dict[str, Any]:
     pictures = job.picture_set()
     read = pictures.strip_reader(scale)
     tallies = [Tally(len(pictures)) for _ in job.controls]
-    window = Window(job, lambda: summed(tallies))
+    beside = Beside(job, pictures)
+    window = Window(job, lambda: summed(tallies), beside)
     # As Frame.received_ns is made: wall time read once, then a monotonic clock.
     wall_offset_ns = time.time_ns() - time.perf_counter_ns()
     since_received: list[float] = []
@@ -94,6 +98,7 @@ def view_images(job: Job) -> dict[str, Any]:
         tallies[camera].add(number)
         if window.measuring and number is not None and job.options.get("ages"):
             ages.append(job.age_s(camera, number))
+        beside.decode(number)
 
     # One camera or many, through the door its users take.
     many = len(job.controls) > 1
@@ -112,10 +117,13 @@ def latest_slow_consumer(job: Job) -> dict[str, Any]:
     """Take the latest frame every 200 ms, decode it, and note how old it is."""
     read = job.picture_set().strip_reader()
 
-    def numbers() -> Iterator[int | None]:
+    def numbers() -> Iterator[tuple[int | None, float]]:
         with es.Camera(job.controls[0]) as cam:
             while True:
-                yield read(cam.latest().image())
+                frame = cam.latest()
+                began = time.perf_counter()
+                number = read(frame.image())
+                yield number, time.perf_counter() - began
 
     return watch_age(job, numbers())
 

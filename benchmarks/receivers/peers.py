@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.beside import Beside
 from benchmarks.counting import (
     FIRST_FRAME_S,
     Slot,
@@ -182,10 +183,12 @@ def decoded(name: str) -> Callable[[Job], dict[str, Any]]:
         pictures = job.picture_set()
         read = pictures.strip_reader(scale)
         tallies = [Tally(len(pictures)) for _ in job.streams]
-        window = Window(job, lambda: summed(tallies))
+        beside = Beside(job, pictures)
+        window = Window(job, lambda: summed(tallies), beside)
         if len(tallies) == 1:
             for image in open_images(job.streams[0], scale):
-                tallies[0].add(read(image))
+                tallies[0].add(number := read(image))
+                beside.decode(number)
                 if window.over():
                     return window.result
             raise RuntimeError(f"{name}: the stream ended")
@@ -215,7 +218,7 @@ def slow_consumer(name: str) -> Callable[[Job], dict[str, Any]]:
     def row(job: Job) -> dict[str, Any]:
         _import(name)
         read = job.picture_set().strip_reader()
-        return watch_age(job, (read(image) for image in open_images(job.streams[0], 1)))
+        return watch_age(job, ((read(image), 0.0) for image in open_images(job.streams[0], 1)))
 
     return row
 

@@ -15,8 +15,11 @@ import simplejpeg
 from benchmarks import pictures, reading, tables, targets
 from benchmarks.counting import Ends, Tally
 from benchmarks.harness import Bench, Figures
+from benchmarks.harness import run as run_job
+from benchmarks.job import Job
 from benchmarks.load import SPREAD_NS, plan
 from benchmarks.receivers.peers import tutorial_frames
+from benchmarks.scenarios.scale import SAME, of_fitted
 from support import REPO
 
 if TYPE_CHECKING:
@@ -70,7 +73,7 @@ def test_a_slow_consumer_sees_the_present_from_us_and_the_past_from_peers(tmp_pa
     rows = run("age", tmp_path, "--page", "--to", str(page))["slow consumer"]["rows"]
     assert "| Camera.latest |" in page.read_text(encoding="utf-8")
     assert "{{" not in page.read_text(encoding="utf-8")
-    assert min(age for _, age in rows["Camera.latest"][0]["ages"]) >= 0
+    assert min(age - took for _, age, took in rows["Camera.latest"][0]["ages"]) >= 0
     assert rows["Camera.latest"][0]["ages"][-1][1] < rows["tutorial's loop + cv2"][0]["ages"][-1][1]
 
 
@@ -186,6 +189,33 @@ def scenario(**rows: list[float]) -> reading.Scenario:
 def test_ratios_are_taken_round_by_round() -> None:
     found = reading.ratio(scenario(ours=[1.0, 10.0, 3.0], theirs=[2.0, 40.0, 3.0]), "ours", "theirs")
     assert found == reading.Spread(0.5, 0.25, 1.0)
+
+
+def test_rows_are_held_against_the_floor_beside_them() -> None:
+    found = scenario(ours=[11.0, 22.0, 30.0], theirs=[20.0, 30.0, 40.0])
+    for floors, row in (([10.0, 20.0, 20.0], "ours"), ([10.0, 20.0, 10.0], "theirs")):
+        for result, floor in zip(found["rows"][row], floors, strict=True):
+            result["floor_us_per_frame"] = floor
+    assert reading.over_floor(found, "ours") == pytest.approx((1.1, 1.1, 1.5))
+    assert reading.ratio_over_floor(found, "ours", "theirs") == pytest.approx((0.55, 0.375, 1.1 / 1.5))
+
+
+def test_the_floor_beside_a_row_is_not_the_rows_time(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    path = bench.pictures("QVGA", 16)
+    alone, beside = (
+        run_job(Job("bare decode", str(path), {}, 0.3, warm_s=0.1, options={"beside": asked}))
+        for asked in (False, True)
+    )
+    assert "floor_us_per_frame" not in alone
+    assert 0.3 < beside["us_per_frame"] / beside["floor_us_per_frame"] < 3
+
+
+def test_what_this_machine_carries_is_found_by_its_scale() -> None:
+    about = {"fitted": SAME, "scale": 4}
+    runs = {"200 at 1/4": {"about": {"fitted": "", "scale": 4}}, "61 at 1/4": {"about": about}}
+    assert of_fitted(runs, 4) == "61 at 1/4"
+    assert of_fitted(runs, 1) is None
 
 
 def test_a_missing_peer_is_a_row_that_says_so() -> None:
