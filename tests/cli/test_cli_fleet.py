@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import re
 import tomllib
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from rich.console import Console
+from rich.text import Text
 
 import espressoscope as es
+from espressoscope.cli.output import fitting_table
 from espressoscope.sim import SimulatedCamera, simulate
 from support import wait_until
 
@@ -212,6 +216,37 @@ def test_a_check_tells_who_answers_and_notes_where(
     assert answers["A1"] == (True, boards[0].url)
     assert all(bool(each["message"]) is not each["answers"] for each in result.objects)
     assert read(lab)["cameras"]["gone"]["url"] == moved.url
+    result = cli.run("fleet", "list", "--check")
+    assert re.search(r"^dead +- .* no *$", result.out, re.M)
+    assert "Error: dead: the host is there, but nothing listens" in result.err
+
+
+def test_a_list_leaves_columns_out_rather_than_breaking_names() -> None:
+    cells = {
+        "NAME": ["Matchboxscope-1A2B3C", "Küche"],
+        "MAC": ["02:E5:9E:0F:F5:C4", "-"],
+        "ADDRESS": ["http://192.168.178.120", "http://10.0.0.1"],
+        "FIRMWARE": ["matchboxscope", "esphome"],
+        "PLATE": ["plate 1", "-"],
+        "WELL": ["A1", "-"],
+        "PROFILE": ["-", "-"],
+    }
+    columns = {name: [Text(cell) for cell in column] for name, column in cells.items()}
+    left_out: list[set[str]] = []
+    for width in (200, 96, 82, 66, 10):
+        table = fitting_table(columns, width, ("FIRMWARE", "MAC", "WELL", "PLATE", "PROFILE"))
+        left_out.append(set(cells) - {str(column.header) for column in table.columns})
+        if width > 10:
+            lines = io.StringIO()
+            Console(width=width, file=lines).print(table)
+            assert lines.getvalue().count("\n") == 3, "a row is a line"
+    assert left_out == [
+        set(),
+        {"PROFILE"},
+        {"PROFILE", "FIRMWARE"},
+        {"PROFILE", "FIRMWARE", "MAC"},
+        {"PROFILE", "FIRMWARE", "MAC", "WELL", "PLATE"},
+    ]
 
 
 # ---- names and places

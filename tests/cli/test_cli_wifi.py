@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -149,8 +150,13 @@ def test_ctrl_c_at_the_question(camera: SimulatedCamera, tmp_path: Path) -> None
     try:
         while b"Password of lab" not in seen:
             seen += os.read(leader, 4096)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
+        # One that comes just before the terminal is read wakes nobody; people press the keys again, too.
+        for _ in range(10):
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(2)
+                break
+        assert process.returncode == 130
     finally:
         process.kill()
         process.wait()

@@ -117,7 +117,10 @@ def _places_near(info: CameraInfo) -> Places | None:
         if host.is_loopback:
             return find_places(f"{host}/32")
         return find_places(ipaddress.ip_network(f"{host}/24", strict=False), address.port)
-    except (ValueError, DiscoveryError):
+    except DiscoveryError as error:
+        _log.warning("no search for cameras that have moved: %s", error)
+        return None
+    except ValueError:
         return None  # a host name: whoever gives it out knows the new address
 
 

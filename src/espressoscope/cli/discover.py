@@ -123,7 +123,8 @@ class SearchDisplay:
     def tell(self, progress: Any) -> None:
         """Show how far the search is."""
         share = f"{progress.asked} of {progress.total}" if progress.total else ""
-        self._progress = Text(f"Looking ... {share} addresses asked, {progress.found} cameras found", "dim")
+        found = "one camera" if progress.found == 1 else f"{progress.found} cameras"
+        self._progress = Text(f"Looking ... {share} addresses asked, {found} found", "dim")
         self._draw()
 
     def follow(self, search: Iterable[es.CameraInfo]) -> Iterator[es.CameraInfo]:

@@ -19,7 +19,7 @@ from espressoscope.cli.common import (
 )
 from espressoscope.cli.discover import SearchDisplay, in_order, say_why_none
 from espressoscope.cli.fleet_file import FileOption, load, meant, member_keys
-from espressoscope.cli.output import clean, plain_table
+from espressoscope.cli.output import clean, fitting_table
 from espressoscope.cli.profiles import add_profile_commands
 
 __all__ = ["fleet"]
@@ -103,7 +103,8 @@ def add(
             run.out.json(**member_keys(member), state=state)
             run.out.say(f"{clean(member.name):<24}  {clean(member.url):<28}  {state}")
         if states:
-            run.out.say(f"{len(lab.members)} cameras in {clean(lab.path)}", "dim")
+            count = "one camera" if len(lab.members) == 1 else f"{len(lab.members)} cameras"
+            run.out.say(f"{count} in {clean(lab.path)}", "dim")
 
 
 def _asked(run: CommandRun, cameras: list[str]) -> list[es.CameraInfo]:
@@ -133,6 +134,10 @@ def _found(run: CommandRun, network: list[str] | None, port: list[str] | None) -
 
 # ---- list
 
+_COLUMNS = ("NAME", "MAC", "ADDRESS", "FIRMWARE", "PLATE", "WELL", "PROFILE")
+_DISPENSABLE = ("PROFILE", "FIRMWARE", "MAC", "WELL", "PLATE")
+_UNLIMITED = 1000
+
 
 @fleet.command(name="list")
 @examples(
@@ -159,26 +164,30 @@ def list_members(
     with CommandRun(as_json, verbose) as run:
         lab = load(file, must_exist=file is not None)
         messages = _checked(lab) if check and lab.members else None
-        table = plain_table(
-            *("NAME", "MAC", "ADDRESS", "FIRMWARE", "PLATE", "WELL", "PROFILE"),
-            *(("ANSWERS",) if check else ()),
-        )
+        columns: dict[str, list[Text]] = {name: [] for name in _COLUMNS}
         for member in lab.members.values():
-            keys = member_keys(member)
             message = "" if messages is None else messages[member.name]
-            run.out.json(**keys, **({"answers": not message, "message": message} if check else {}))
-            cells = [
-                *(member.name, member.mac, member.url, member.firmware, member.plate, member.well),
-                f"{member.profile} (kept)" if member.keep_profile and member.profile else member.profile,
-            ]
-            answer = [Text(clean(message, 200), "red") if message else Text("yes", "green")] if check else []
-            table.add_row(*(clean(cell or "-") for cell in cells), *answer)
-            if message:
-                run.code = FAILED
+            run.out.json(
+                **member_keys(member), **({"answers": not message, "message": message} if check else {})
+            )
+            profile = f"{member.profile} (kept)" if member.keep_profile and member.profile else member.profile
+            cells = (member.name, member.mac, member.url, member.firmware, member.plate, member.well, profile)
+            for name, cell in zip(_COLUMNS, cells, strict=True):
+                columns[name].append(Text(clean(cell or "-")))
+            if check:
+                answer = Text("no", "red") if message else Text("yes", "green")
+                columns.setdefault("ANSWERS", []).append(answer)
         if lab.members:
-            run.out.table(table)
+            width = run.out.console.width if run.out.console.is_terminal else _UNLIMITED
+            run.out.table(fitting_table(columns, width, _DISPENSABLE))
         else:
             run.out.say(f"There are no cameras in {clean(lab.path)} yet: espressoscope fleet add finds some.")
+        for member_name, message in (messages or {}).items():
+            if message:
+                run.code = FAILED
+                run.out.error(f"{member_name}: {message}")
+        if run.code == FAILED:
+            run.out.tips(["espressoscope doctor NAME tells why"])
 
 
 def _checked(lab: es.FleetFile) -> dict[str, str]:

@@ -8,15 +8,16 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Output", "OutputTrouble", "ReaderGone", "clean", "iso_utc"]
+__all__ = ["Output", "OutputTrouble", "ReaderGone", "clean", "fitting_table", "iso_utc", "plain_table"]
 
 # What a terminal obeys or a reader cannot see: C0, C1, bidirectional, zero-width characters, lone surrogates.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
@@ -173,4 +174,30 @@ def plain_table(*columns: str | tuple[str, str], title: str | None = None) -> Ta
     for column in columns:
         name, justify = column if isinstance(column, tuple) else (column, "left")
         table.add_column(name, justify="right" if justify == "right" else "left", overflow="fold")
+    return table
+
+
+def fitting_table(columns: Mapping[str, Sequence[Text]], width: int, dispensable: Iterable[str]) -> Table:
+    """Make a table of whole columns: rather fewer of them than names and addresses broken over lines.
+
+    Parameters
+    ----------
+    columns : mapping of str to sequence of Text
+        Cells by heading.
+    width : int
+        Characters there are.
+    dispensable : iterable of str
+        Headings of what may be left out, first those that say nothing, then in this order.
+    """
+    shown = dict(columns)
+    order = list(dispensable)
+    empty = [name for name in order if all(cell.plain == "-" for cell in columns[name])]
+    for name in dict.fromkeys([*empty, *order]):
+        widest = (max(cell_len(name), *(cell.cell_len for cell in cells)) for name, cells in shown.items())
+        if sum(widest) + 2 * (len(shown) - 1) <= width:
+            break
+        del shown[name]
+    table = plain_table(*shown)
+    for row in zip(*shown.values(), strict=True):
+        table.add_row(*row)
     return table

@@ -101,7 +101,11 @@ def _password(ssid: str) -> str:
         warnings.simplefilter("error", getpass.GetPassWarning)
         try:
             return getpass.getpass(f"Password of {clean(ssid, 40)} (empty for an open network): ", sys.stderr)
-        except (EOFError, getpass.GetPassWarning):
+        except EOFError:
+            raise WrongUse(
+                "no password: none was typed", "Press Enter alone where the network has none"
+            ) from None
+        except getpass.GetPassWarning:
             raise WrongUse(
                 "no password: it cannot be asked for here without being seen",
                 f"Put it into the variable {_VARIABLE}",
