@@ -207,7 +207,7 @@ def test_a_camera_that_is_switched_on_later_joins() -> None:
         fleet.start()
         assert fleet.latest() == {name: None}
         with quick_camera(port, number=early.number) as late:
-            frame = wait_until(lambda: fleet.latest()[name], 10, what="frames of the camera switched on")
+            frame = wait_until(lambda: fleet.latest()[name], 30, what="frames of the camera switched on")
             assert camera_number(frame) == late.number
             assert fleet[name].settings["framesize"].value == "QVGA"
             wait_until(lambda: fleet.messages()[name] == "", what="no message")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import os
 import random
 import sys
@@ -11,6 +12,12 @@ from pathlib import Path
 os.environ.setdefault("ESPRESSOSCOPE_NETWORKS", "127.0.0.1/32")
 # Run as a folder: its parent is where `soak` and `support` are.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+OVERTIME_S = 200.0
+"""One that hangs longer than this ends with the stacks of all threads."""
+_KEEP_NOTHING = "glibc.malloc.arena_max=1:glibc.malloc.tcache_count=0:glibc.malloc.mmap_threshold=65536"
+"""What glibc is told, so that resident memory is what the program holds. Else each of the soak's thirty
+threads has a cache of small blocks that fills within minutes, and the holes between large ones stay."""
 
 
 def main() -> int:
@@ -26,10 +33,16 @@ def main() -> int:
     asked = parser.parse_args()
     seed = random.randrange(1 << 31) if asked.seed is None else asked.seed
     print(f"seed {seed}", flush=True)
+    # Start, closing again and again, and the end take half a minute to a minute on top.
+    faulthandler.dump_traceback_later(asked.seconds + OVERTIME_S, exit=True)
     report = soak(Plan(asked.cameras, asked.seconds, seed))
+    faulthandler.cancel_dump_traceback_later()
     print(report.text())
     return 0 if report.good else 1
 
 
 if __name__ == "__main__":
+    if sys.platform == "linux" and "GLIBC_TUNABLES" not in os.environ:
+        os.environ["GLIBC_TUNABLES"] = _KEEP_NOTHING  # read when a process begins
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
     sys.exit(main())
