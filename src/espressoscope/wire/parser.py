@@ -91,8 +91,11 @@ class ResponseParser:
         """Bytes the part or body at hand still misses on the wire, at least; 1 when that is not known."""
         window = self._window
         short_cut = self._short_cut
-        if short_cut is not None and short_cut.due:
-            return short_cut.due - (window.end - window.raw)
+        if short_cut is not None:
+            if short_cut.due:
+                return short_cut.due - (window.end - window.raw)
+            if short_cut.in_gap:
+                return 1
         if self._mode is _Mode.PARTS:
             if self._parts.state is State.BODY:
                 return max(1, self._parts.length - window.waiting)

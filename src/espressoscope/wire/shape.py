@@ -116,8 +116,12 @@ class Shape:
                 length = int(data[at + self._digits_at : at + self._digits_end])
             except ValueError:
                 return -1, None
-            stamp = self._stamp(data, at)
-            gap = self._template % self._values(length, stamp)
+            if self._chunked and not self._stamp_end:  # nearly every camera
+                stamp = None
+                gap = self._template % (length, length + self.after)
+            else:
+                stamp = self._stamp(data, at)
+                gap = self._template % self._values(length, stamp)
             if self._least <= length <= self._most and data.startswith(gap, at):
                 return length, stamp
         return -1, None

@@ -106,14 +106,17 @@ class ShortCut:
                 parts.searching = True  # the general machine must look closer
                 return True
             events.append(Part(window.view[start:stop], parts.head, True, parts.announced, parts.stamp))
-            parts.believe(length)
+            if length > parts.largest:
+                parts.believe(length)
             window.jump(stop)
             window.trace = []
             parts.state = State.GAP
             self._framing.resume(after)
+            if self._at_beginning_of_gap():
+                self.in_gap = True
+                return False
             if not self._step_over_gap():
-                self.in_gap = self._at_beginning_of_gap()
-                return not self.in_gap
+                return True
             shape = self._shape
 
     def _learned(self) -> Shape | None:
