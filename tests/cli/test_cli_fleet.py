@@ -96,6 +96,7 @@ def test_without_a_command_the_help_is_shown(cli: Cli, words: list[str]) -> None
         (["apply", "--keep"], "--keep is for a profile"),
         (["diff"], "none of these cameras has a profile"),
         (["diff", "--profile", "stem"], "no profile 'stem'"),
+        (["diff", "leaf"], "leaf is a profile: fleet diff --profile leaf"),
         (["profile", "list", "stem"], "no profile 'stem'"),
         (["profile", "forget", "stem"], "no profile 'stem'"),
         (["profile", "save", "LEAF", "--from", "A1"], "there is a profile leaf already"),

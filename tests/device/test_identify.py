@@ -54,6 +54,8 @@ def test_firmwares_that_say_nothing_stream_one_port_above(firmware: str, port: i
         (b"<b>MAC:</b> A0-B1-C2-D3-E4-F5", "A0:B1:C2:D3:E4:F5"),
         (b"MAC: none", None),
         (b"", None),
+        (b"MAC: 00:00:00:00:00:00<br>", None),
+        (b"MAC: ff:ff:ff:ff:ff:ff<br>", None),
     ],
 )
 def test_the_mac_is_read_from_the_dump_page(page: bytes, mac: str | None) -> None:

@@ -168,6 +168,13 @@ def test_names_that_are_taken_or_bad_are_refused(lab: FleetFile) -> None:
     assert lab.save() is False
 
 
+def test_many_names_are_not_all_listed(lab: FleetFile) -> None:
+    for number in range(1, 30):
+        lab.add(camera(number), f"N{number}")
+    with pytest.raises(KeyError, match=r"it has A1, Küche links, N1, .*, N10 and 19 more"):
+        lab.forget("B9")
+
+
 def test_a_camera_is_renamed_in_place(lab: FleetFile) -> None:
     assert lab.rename("KÜCHE LINKS", "B 2").name == "B 2"
     assert lab.rename("a1", "a1").name == "a1", "case may be changed"

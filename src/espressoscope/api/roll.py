@@ -13,7 +13,7 @@ from espressoscope.device.address import Address, clean_text, parse_address
 from espressoscope.errors import CameraError, ConnectError, ConnectReason
 from espressoscope.lab.entries import Member
 from espressoscope.lab.fleet_file import FleetFile
-from espressoscope.lab.names import may_be_name
+from espressoscope.lab.names import may_be_name, some_of
 from espressoscope.model import CameraInfo
 
 if TYPE_CHECKING:
@@ -123,9 +123,7 @@ class Roll:
             return f"Did you mean {meant.name}?"
         if not file.members:
             return f"There are no names yet: `espressoscope fleet add` gives cameras names, in {file.path}"
-        known = list(file.members)
-        more = f" and {len(known) - 12} more" if len(known) > 12 else ""
-        return f"{file.path} has {', '.join(known[:12])}{more}"
+        return f"{file.path} has {some_of(file.members)}"
 
 
 def whereabouts_of(camera: str | CameraInfo | Member) -> tuple[Address, CameraInfo | None]:

@@ -49,7 +49,11 @@ def chosen(lab: "es.FleetFile", names: Iterable[str] | None) -> "list[es.Member]
     for name in dict.fromkeys(names or lab.members):
         member = lab.find(name)
         if member is None:
-            raise WrongUse(f"{lab.path} has no camera {name!r}", f"It has {', '.join(lab.members)}")
+            hint = "`espressoscope fleet list` shows what there is"
+            with contextlib.suppress(KeyError):
+                profile = lab.profile_name(name)
+                hint = f"{profile} is a profile: fleet diff --profile {profile}, or fleet apply {profile}"
+            raise WrongUse(f"{lab.path} has no camera {name!r}", hint)
         members.append(member)
     return members
 

@@ -235,13 +235,15 @@ async def _mac(address: Address, timeout_s: float, connect_timeout_s: float) -> 
 
 
 def mac_from_dump(body: bytes) -> str | None:
-    """Read ``MAC: AA:BB:CC:DD:EE:FF`` from a `/dump` page; upper-case with colons."""
+    """Read ``MAC: AA:BB:CC:DD:EE:FF`` from a `/dump` page; upper-case with colons, None where it is none."""
     found = _MAC.search(body[:65536])
     return None if found is None else _written(found[1])
 
 
-def _written(mac: bytes) -> str:
-    return mac.decode("ascii").upper().replace("-", ":")
+def _written(mac: bytes) -> str | None:
+    text = mac.decode("ascii").upper().replace("-", ":")
+    # What WiFi.macAddress() gives before the radio has started is every board's: no identity.
+    return None if text in ("00:00:00:00:00:00", "FF:FF:FF:FF:FF:FF") else text
 
 
 def _is_tasmota(reply: Response) -> bool:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from espressoscope.device.address import clean_text, parse_address
 from espressoscope.errors import FleetFileError
 from espressoscope.lab.entries import EntryError, mac_of, read_entries
-from espressoscope.lab.names import check_name, free_name, key_of
+from espressoscope.lab.names import check_name, free_name, key_of, some_of
 from espressoscope.lab.on_disk import Content, NotTextError, decode
 from espressoscope.lab.plates import well_name, wells
 from espressoscope.lab.toml_lines import begin_of_unfinished
@@ -148,7 +148,7 @@ class Draft:
     def _member(self, name: str) -> Member:
         member = self.find(name)
         if member is None:
-            there = ", ".join(self.entries.members) or "none"
+            there = some_of(self.entries.members)
             raise KeyError(f"{self.path} has no camera {clean_text(name)!r}; it has {there}")
         return member
 
@@ -157,7 +157,7 @@ class Draft:
         for each in self.entries.profiles:
             if key_of(each) == key_of(name):
                 return each
-        there = ", ".join(self.entries.profiles) or "none"
+        there = some_of(self.entries.profiles)
         raise KeyError(f"{self.path} has no profile {clean_text(name)!r}; it has {there}")
 
     def _new_name(self, name: str, old: str | None = None) -> str:

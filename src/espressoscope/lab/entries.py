@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from espressoscope.device.address import Address, clean_text, parse_address
 from espressoscope.errors import CameraError
-from espressoscope.lab.names import check_name, key_of
+from espressoscope.lab.names import check_name, key_of, some_of
 from espressoscope.lab.plates import PLATES, well_name
 from espressoscope.model import CameraInfo
 
@@ -256,5 +256,5 @@ def _one_of(known: Mapping[str, object], name: str | None, path: tuple[str, ...]
     for each in known:
         if key_of(each) == key_of(name):
             return each
-    there = f"it has {', '.join(known)}" if known else "it has none"
-    raise EntryError(path, f"there is no {path[-1]} {clean_text(name)!r} in this file: {there}")
+    reason = f"there is no {path[-1]} {clean_text(name)!r} in this file: it has {some_of(known)}"
+    raise EntryError(path, reason)

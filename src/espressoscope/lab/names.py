@@ -11,16 +11,17 @@ import unicodedata
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Iterable
 
     from espressoscope.model import CameraInfo
 
-__all__ = ["check_name", "free_name", "key_of", "may_be_name"]
+__all__ = ["check_name", "free_name", "key_of", "may_be_name", "some_of"]
 
 MOST_CHARS: Final = 48
 MOST_BYTES: Final = 120
 """In UTF-8: a file name may have 255, and time, number and suffix stand behind the camera's name."""
 
+_MOST_LISTED: Final = 12
 _FORBIDDEN: Final = '<>:"/\\|?*'
 _DEVICES: Final = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])\s*(\..*)?", re.I)
 
@@ -83,6 +84,13 @@ def _is_number_address(text: str) -> bool:
 def key_of(name: str) -> str:
     """Give what two names must differ in: Windows and macOS take A1 and a1 for the same folder."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name.strip()).casefold())
+
+
+def some_of(names: Iterable[str]) -> str:
+    """List names for a message: twelve at most, and how many more there are; "none" where there is none."""
+    known = list(names)
+    more = f" and {len(known) - _MOST_LISTED} more" if len(known) > _MOST_LISTED else ""
+    return (", ".join(known[:_MOST_LISTED]) or "none") + more
 
 
 def may_be_name(text: str) -> bool:
