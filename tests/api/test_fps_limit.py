@@ -89,7 +89,7 @@ def test_a_camera_that_restarts_is_given_its_limit_again(caplog: pytest.LogCaptu
             pass
         assert simulated.sensor["min_frame_time"] == 0
         wait_until(lambda: simulated.sensor["min_frame_time"] == 100, 15, what="the limit again")
-        assert "given again: fps_limit" in caplog.text
+        wait_until(lambda: "given again: fps_limit" in caplog.text, what="word of it")  # once it has answered
         frame = cam.latest()
         cam.latest(after=frame.sequence)
         assert cam._session is not None
