@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from espressoscope.device.address import Address
+from espressoscope.device.address import Address, parse_address
 from espressoscope.device.stream import open_stream
 from espressoscope.engine.link import Link, Patience
 from espressoscope.model import LinkState
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from espressoscope.device.stream import Source, StreamSink
+    from espressoscope.wire.events import Damage, Part
 
 TRUE = Patience()
 WITHIN_S = 3.0
@@ -158,3 +159,25 @@ def test_hurry_cuts_the_pause_short() -> None:
                 await rig.live(5)
 
     asyncio.run(run())
+
+
+def test_a_connection_that_has_ended_holds_no_buffer() -> None:
+    """Whoever keeps its error keeps the connection: a few hundred reconnects must not cost as many buffers."""
+
+    class Sink:
+        def part(self, part: Part, now_ns: int) -> None: ...
+
+        def damage(self, damage: Damage) -> None: ...
+
+    async def connect_and_end() -> None:
+        connection = await open_stream(parse_address(simulated.stream_url), Sink(), camera="camera")
+        window = connection._parser._window
+        async with asyncio.timeout(10):
+            await connection.headed
+            assert window.capacity > 100_000
+            connection.abort()
+            while window.capacity:
+                await asyncio.sleep(0.001)
+
+    with SimulatedCamera(framesize="QVGA", side_delays=False) as simulated:
+        asyncio.run(connect_and_end())

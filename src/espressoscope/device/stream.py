@@ -168,6 +168,7 @@ class StreamConnection(asyncio.BufferedProtocol):
                     hint="It reconnects by itself when the camera is back",
                 )
             )
+        self._parser.release()
 
     def poke(self) -> None:
         """Let any waiting byte wake the socket."""

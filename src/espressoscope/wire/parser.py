@@ -161,6 +161,10 @@ class ResponseParser:
             if not rest:
                 return events
 
+    def release(self) -> None:
+        """Give the buffer's memory back, for nothing more will come: errors may keep a parser alive."""
+        self._window.release()
+
     def end(self) -> list[Event]:
         """Take note that the connection was closed.
 

@@ -144,6 +144,12 @@ class Window:
         self.data, self.view = data, view
         self.start, self.stop, self.raw, self.end = 0, payload, payload, waiting
 
+    def release(self) -> None:
+        """Give the memory back; what waits is lost."""
+        self.data = bytearray()
+        self.view = memoryview(self.data)
+        self.start = self.stop = self.raw = self.end = 0
+
     def take_payload(self, count: int) -> None:
         """Unframe the next `count` wire bytes: they become payload."""
         if self.start == self.stop:
