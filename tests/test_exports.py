@@ -31,6 +31,8 @@ NAMES = [
     "FrameSet",
     "LinkState",
     "Member",
+    "RecordProgress",
+    "Recorder",
     "RecordingError",
     "RemoteProtocolError",
     "SearchProgress",
@@ -44,6 +46,8 @@ NAMES = [
     "diagnose",
     "discover",
     "join_wifi",
+    "open_run",
+    "repair_run",
 ]
 
 
@@ -101,6 +105,7 @@ def defaults(function: Any) -> dict[str, Any]:
         ("snap", {"framesize": None}),
         ("stream", {"source": "auto", "buffer": 32, "timeout": 10, "damaged": False}),
         ("latest", {"timeout": 5, "after": None}),
+        ("record", {"path": ..., "seconds": None, "frames": None}),
         ("open", {}),
         ("close", {}),
         ("__enter__", {}),
@@ -127,6 +132,7 @@ def test_camera_methods(name: str, wanted: dict[str, Any]) -> None:
         ("mosaic", {"tile": None, "columns": None}),
         ("view", {"use": ..., "scale": 1, "gray": False, "order": "RGB"}),
         ("lock_exposure", {"to": ...}),
+        ("record", {"path": ..., "seconds": None, "frames": None}),
         ("add", {"camera": ..., "name": None}),
         ("remove", {"name": ...}),
         ("open", {}),

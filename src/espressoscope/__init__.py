@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from espressoscope.api.discover import SearchProgress, discover
     from espressoscope.api.exposure import ExposureLock
     from espressoscope.api.fleet import Fleet
+    from espressoscope.api.recorder import Recorder, RecordProgress
+    from espressoscope.api.runs import open_run, repair_run
     from espressoscope.api.wifi import WifiStep, join_wifi
     from espressoscope.errors import (
         CameraError,
@@ -52,6 +54,8 @@ _HOME = {
     "FrameSet": "model",
     "LinkState": "model",
     "Member": "lab.entries",
+    "RecordProgress": "api.recorder",
+    "Recorder": "api.recorder",
     "RecordingError": "errors",
     "RemoteProtocolError": "errors",
     "SearchProgress": "api.discover",
@@ -64,6 +68,8 @@ _HOME = {
     "diagnose": "api.diagnose",
     "discover": "api.discover",
     "join_wifi": "api.wifi",
+    "open_run": "api.runs",
+    "repair_run": "api.runs",
 }
 
 __all__ = [
@@ -84,6 +90,8 @@ __all__ = [
     "FrameSet",
     "LinkState",
     "Member",
+    "RecordProgress",
+    "Recorder",
     "RecordingError",
     "RemoteProtocolError",
     "SearchProgress",
@@ -97,6 +105,8 @@ __all__ = [
     "diagnose",
     "discover",
     "join_wifi",
+    "open_run",
+    "repair_run",
 ]
 
 

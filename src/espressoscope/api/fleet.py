@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from espressoscope.api.exposure import ExposureLock, copy_exposure, exposure_of
 from espressoscope.api.frame_sets import FrameSetStream
 from espressoscope.api.membership import FleetHandle
+from espressoscope.api.recorder import Recorder
 from espressoscope.api.side_by_side import keep_streaming
 from espressoscope.api.stream import check_waiting
 from espressoscope.api.upkeep import settings_of
@@ -23,6 +24,7 @@ from espressoscope.errors import CameraError, SettingError
 from espressoscope.model import LinkState
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable
 
     import numpy as np
@@ -171,6 +173,41 @@ class Fleet(FleetHandle):
         stream = FrameSetStream(runtime, sets, timeout, self._followers)
         self._bring_in(stream, runtime)
         return stream
+
+    def record(
+        self,
+        path: str | os.PathLike[str],
+        seconds: float | None = None,
+        frames: int | None = None,
+        *,
+        keep_free: int | None = None,
+    ) -> Recorder:
+        """Record the frames of all cameras, byte for byte with their times, into a new folder.
+
+        Starts the streams that do not run. Cameras that are not there are recorded from when they are.
+
+        Parameters
+        ----------
+        path, seconds, keep_free
+            As for `Camera.record`.
+        frames : int, optional
+            Of each camera.
+
+        Returns
+        -------
+        Recorder
+
+        Raises
+        ------
+        RecordingError
+            The folder cannot be used.
+        ValueError
+            `seconds`, `frames` or `keep_free` is out of range.
+        """
+        runtime = self._opened()
+        recorder = Recorder(path, seconds, frames, keep_free, self._followers)
+        self._bring_in(recorder, runtime)
+        return recorder
 
     # ---- pictures ---------------------------------------------------------------------------------
 

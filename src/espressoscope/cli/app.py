@@ -10,6 +10,8 @@ from espressoscope.cli.discover import discover
 from espressoscope.cli.doctor import doctor
 from espressoscope.cli.fleet import fleet
 from espressoscope.cli.identify import identify
+from espressoscope.cli.record import record
+from espressoscope.cli.runs import info, repair
 from espressoscope.cli.simulate import simulate
 from espressoscope.cli.snap import snap
 from espressoscope.cli.stream import stream
@@ -54,6 +56,9 @@ app.command(name="set")(set_settings)
 app.command()(snap)
 app.command()(stream)
 app.command()(watch)
+app.command()(record)
+app.command()(info)
+app.command()(repair)
 app.add_typer(fleet, name="fleet")
 app.command()(identify)
 app.command()(doctor)

@@ -1,0 +1,305 @@
+"""Recording cameras to disk, from any thread: what `Camera.record` and `Fleet.record` give."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import json
+import math
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from espressoscope.api.follower import take_frames
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+    from espressoscope.api.follower import Follower
+    from espressoscope.api.runtime import Runtime
+    from espressoscope.engine.session import CameraSession
+    from espressoscope.model import CameraInfo, SettingValue
+    from espressoscope.recording.track import CameraTrack
+
+__all__ = ["RecordProgress", "Recorder", "software"]
+
+_SLICE_S = 0.2
+_LAST_S = 0.1
+"""Time for frames that arrived before the end to be handed over."""
+
+
+def software() -> str:
+    """Give name and version, as recordings say them."""
+    from importlib.metadata import PackageNotFoundError, version  # takes a moment
+
+    try:
+        return f"espressoscope {version('espressoscope')}"
+    except PackageNotFoundError:  # run from its sources
+        return "espressoscope"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordProgress:
+    """How the recording of one camera is doing.
+
+    Attributes
+    ----------
+    frames_written : int
+        Frames that the system has taken: they survive whatever becomes of this program.
+    bytes_written : int
+        Bytes of these.
+    dropped : int
+        Frames let go because the disk was too slow.
+    damaged : int
+        Broken frames, kept and marked.
+    gaps, missing : int
+        Places where frames are missing, and how many.
+    waiting : int
+        Frames not written yet.
+    segments : int
+        Files begun.
+    """
+
+    frames_written: int
+    bytes_written: int
+    dropped: int
+    damaged: int
+    gaps: int
+    missing: int
+    waiting: int
+    segments: int
+
+
+class Recorder:
+    """A recording under way; use it in ``with``, or end it with `stop`.
+
+    Leaving the ``with`` block waits for the end where one was given (`seconds`, `frames`), otherwise it ends
+    the recording. Breaks of a connection are mended, as in every stream; what is missing is in the log. What
+    the disk refuses ends it in order: `wait`, `stop` and leaving the block then raise RecordingError.
+
+    Parameters
+    ----------
+    path : str or path
+        Folder of the run: new, or empty.
+    seconds, frames : optional
+        When to end; with both, whatever is first. `frames` is for each camera.
+    keep_free : int, optional
+        Bytes of the disk to leave free; else 100 MB, or 2 % of a smaller disk.
+    followers : set
+        Of the camera or fleet.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        seconds: float | None,
+        frames: int | None,
+        keep_free: int | None,
+        followers: set[Follower],
+    ) -> None:
+        if seconds is not None and not 0 < seconds < math.inf:
+            raise ValueError("seconds must be positive")
+        if frames is not None and frames < 1:
+            raise ValueError("frames must be positive")
+        if keep_free is not None and keep_free < 0:
+            raise ValueError("keep_free must not be negative")
+        from espressoscope.recording.writer import RunWriter  # loads numpy, which other calls need not
+
+        self._frames = frames
+        self._lock = threading.RLock()
+        self._places: dict[str, tuple[Runtime, CameraSession, CameraTrack]] = {}
+        self._known: dict[str, dict[str, SettingValue | None]] = {}
+        self._closed = False
+        self._followers = followers
+        self._writer = RunWriter(path, software(), keep_free=keep_free, on_look=self._look)
+        self._end = None if seconds is None else time.perf_counter() + seconds
+        self._writer.start()
+        followers.add(self)
+
+    # ---- for Camera and Fleet -----------------------------------------------------------------------
+
+    def join(
+        self,
+        name: str,
+        runtime: Runtime,
+        session: CameraSession,
+        pending: set[concurrent.futures.Future[Any]],
+    ) -> None:
+        """Record a camera from now on; `Camera` and `Fleet` call this."""
+        with self._lock:
+            if self._closed or name in self._places:
+                return
+            track = self._writer.tracks.get(name)
+            if track is None:
+                settings = self._known[name] = _values(session)
+                track = self._writer.add(name, {**_facts(session.info), "settings": settings})
+                track.most_frames = self._frames
+                if self._end is not None:
+                    track.until_ns = round(self._end * 1e9) + session.link.wall_offset_ns
+            place = self._places[name] = (runtime, session, track)
+        try:
+            take_frames(runtime, session, track, pending)
+        except BaseException:
+            self.part(name)
+            raise
+        if self._places.get(name) is not place:  # closed meanwhile, maybe before its frames were taken
+            self._leave([place])
+
+    def part(self, name: str) -> None:
+        """Record a camera no more; `Camera` and `Fleet` call this."""
+        with self._lock:
+            place = self._places.pop(name, None)
+        if place is not None:
+            self._leave([place])
+
+    def _leave(self, places: list[tuple[Runtime, CameraSession, CameraTrack]]) -> None:
+        for runtime, session, track in places:
+            if runtime.problem() is None:
+                with contextlib.suppress(concurrent.futures.CancelledError, RuntimeError):  # it is ending
+                    runtime.call(session.leave_frames(track), pending=set())
+
+    def _look(self) -> None:
+        """Note settings that have changed; on the recording's own thread, about once a second."""
+        with self._lock:
+            places = dict(self._places)
+        for name, (_, session, track) in places.items():
+            if not session.reached:
+                continue
+            now, before = _values(session), self._known.get(name, {})
+            changed = {key: value for key, value in now.items() if before.get(key) != value}
+            if changed:
+                self._known[name] = now
+                track.note("settings", json.dumps(changed, ensure_ascii=False))
+                if not before:  # it has been reached only now
+                    self._writer.describe(name, {**_facts(session.info), "settings": now})
+
+    # ---- for users ----------------------------------------------------------------------------------
+
+    @property
+    def path(self) -> Path:
+        """Folder of the run."""
+        return self._writer.path
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, or nothing is missing any more."""
+        if self._writer.over or self._writer.trouble is not None:
+            return True
+        if self._end is not None and time.perf_counter() >= self._end + _LAST_S:
+            return True
+        tracks = tuple(self._writer.tracks.values())
+        return self._frames is not None and bool(tracks) and all(track.complete for track in tracks)
+
+    @property
+    def frames_written(self) -> int:
+        """Frames written, of all cameras."""
+        return self._writer.frames_written
+
+    @property
+    def frames_dropped(self) -> int:
+        """Frames let go because the disk was too slow or full, of all cameras."""
+        return self._writer.frames_dropped
+
+    @property
+    def progress(self) -> Mapping[str, RecordProgress]:
+        """How it is doing, by camera name."""
+        return {
+            name: RecordProgress(
+                track.frames_written,
+                track.bytes_written,
+                track.dropped,
+                track.damaged,
+                track.gaps,
+                track.lost,
+                track.waiting,
+                track.segments,
+            )
+            for name, track in self._writer.tracks.items()
+        }
+
+    @property
+    def disk_left_s(self) -> float | None:
+        """For how many seconds the disk has room at the present rate; None while nothing comes."""
+        with self._lock:
+            sessions = [session for _, session, _ in self._places.values()]
+        rate = sum(session.link.stats.kb_per_s for session in sessions) * 1000
+        return self._writer.disk_left_s(rate)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the frames or the time asked for are there; true when they are. It is not ended by that.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Longest wait in seconds.
+
+        Raises
+        ------
+        RecordingError
+            It has ended early; `stop` need not be called then.
+        """
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        while not self.over:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            time.sleep(min(left, 0.02 if self._frames is not None else _SLICE_S / 2))
+        if self._writer.trouble is not None:
+            self.stop()
+        return True
+
+    def stop(self) -> None:
+        """End it: what has come is written, all files are closed. Twice does nothing.
+
+        Raises
+        ------
+        RecordingError
+            The disk was full, or worse; `frames_written` are whole and can be read.
+        """
+        first = not self._closed
+        self.close()
+        if first and self._writer.trouble is not None:
+            raise self._writer.trouble
+
+    def close(self) -> None:
+        """End it without raising; `Camera` and `Fleet` call this when they are closed."""
+        with self._lock:
+            self._closed = True
+            places = list(self._places.values())
+            self._places.clear()
+        self._writer.stop()
+        self._leave(places)
+        self._writer.close()
+        self._followers.discard(self)
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self.close()
+            return
+        try:
+            if (self._end is not None or self._frames is not None) and not self._closed:
+                self.wait()
+        finally:
+            self.stop()
+
+    def __repr__(self) -> str:
+        return (
+            f"<Recorder of {len(self._writer.tracks)} cameras to {self.path}: {self.frames_written} frames>"
+        )
+
+
+def _values(session: CameraSession) -> dict[str, SettingValue | None]:
+    return {name: setting.value for name, setting in session.settings().items() if setting.value is not None}
+
+
+def _facts(info: CameraInfo) -> dict[str, Any]:
+    return {"url": info.url, "stream_url": info.stream_url, "mac": info.mac, "firmware": info.firmware}

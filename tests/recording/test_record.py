@@ -1,0 +1,190 @@
+"""Recording from cameras: by the public names, by the command, and through kills and full disks."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+import espressoscope as es
+from espressoscope.sim import SimulatedCamera, simulate
+from recording_support import pages_of
+from support import REPO, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def cameras() -> Iterator[list[SimulatedCamera]]:
+    with simulate(3, port=0, fps=40, framesize="QVGA", prerender=True) as running:
+        yield running
+
+
+def assert_complete(recording: object, camera: SimulatedCamera) -> None:
+    """A recording is an unbroken run of what the camera sent."""
+    got = [frame.jpeg for frame in recording]  # type: ignore[attr-defined]
+    sent = [each.jpeg for each in camera.sent]
+    assert got
+    starts = [place for place, each in enumerate(sent) if each == got[0]]
+    assert any(sent[start : start + len(got)] == got for start in starts)
+
+
+def test_a_fleet_is_recorded_bit_for_bit(cameras: list[SimulatedCamera], tmp_path: Path) -> None:
+    with es.Fleet([camera.url for camera in cameras]) as fleet:
+        with fleet.record(tmp_path / "run", seconds=1.5) as recorder:
+            wait_until(lambda: recorder.frames_written > 20, 10)
+            assert recorder.disk_left_s is None or recorder.disk_left_s > 0
+            fleet[fleet.names[0]].set(quality=20)
+        assert recorder.over
+        assert recorder.frames_dropped == 0
+        names = fleet.names
+    run = es.open_run(tmp_path / "run")
+    assert tuple(run) == names
+    for camera, recording in zip(cameras, run.values(), strict=True):
+        assert_complete(recording, camera)
+        assert recording.frames.shape == (len(recording), 240, 320, 3)
+        assert (recording.frames[3].compute(scheduler="synchronous") == recording[3].image()).all()
+        assert recording.summary()["gaps"] == 0
+        assert recording.info["mac"] == camera.mac
+        assert recording.info["settings"]["framesize"] == "QVGA"
+
+
+def test_it_ends_by_frames_and_never_overwrites(cameras: list[SimulatedCamera], tmp_path: Path) -> None:
+    with es.Camera(cameras[0].url) as camera:
+        with camera.record(tmp_path / "run", frames=17):
+            pass
+        recording = es.open_run(tmp_path / "run")[camera.info.name]
+        assert len(recording) == 17
+        with pytest.raises(es.RecordingError, match="never overwrites"):
+            camera.record(tmp_path / "run")
+        with pytest.raises(ValueError, match="seconds"):
+            camera.record(tmp_path / "new", seconds=0)
+        open_ended = camera.record(tmp_path / "open")
+        wait_until(lambda: open_ended.frames_written > 3, 10)
+    assert open_ended.over  # closing the camera closes it
+    assert len(es.open_run(tmp_path / "open")[camera.info.name]) == open_ended.frames_written
+
+
+def command(*arguments: object, **options: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "espressoscope", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(REPO / "src")},
+        **options,  # type: ignore[call-overload]
+    )
+
+
+def test_killed_at_any_moment_nothing_acknowledged_is_lost(
+    cameras: list[SimulatedCamera], tmp_path: Path
+) -> None:
+    urls = [camera.url for camera in cameras]
+    for number in range(4):
+        folder = tmp_path / f"run-{number}"
+        process = command("record", *urls, "-o", folder, "--json")
+        lines: list[tuple[float, dict[str, object]]] = []
+        assert process.stdout is not None
+        for text in process.stdout:
+            lines.append((time.monotonic(), json.loads(text)))
+            if len(lines) >= 6 + 3 * (number % 2):
+                break
+        time.sleep(random.random())
+        process.send_signal(signal.SIGKILL)
+        killed = time.monotonic()
+        rest, _ = process.communicate(timeout=10)
+        lines += [(killed, json.loads(text)) for text in rest.splitlines() if text.endswith("}")]
+        acknowledged: dict[str, int] = {}
+        settled: dict[str, int] = {}
+        for when, line in lines:
+            name, count = str(line["camera"]), int(str(line["frames_written"]))
+            acknowledged[name] = max(acknowledged.get(name, 0), count)
+            if when < killed - 1.5:
+                settled[name] = count
+        run = es.open_run(folder)
+        for name, recording in run.items():
+            pages = pages_of(recording.segments[0].path)
+            assert len(pages) >= max(1, settled.get(name, 0))
+            assert len(recording) >= acknowledged[name]
+        before = {name: [frame.jpeg for frame in recording] for name, recording in run.items()}
+        es.repair_run(folder)
+        for camera, (name, recording) in zip(cameras, es.open_run(folder).items(), strict=True):
+            assert recording.segments[0].contents.closed
+            assert pages_of(recording.segments[0].path) == before[name]
+            assert_complete(recording, camera)
+            logged = (recording.folder / "frames.csv").read_text().splitlines()
+            assert len(logged) == len(recording) + 1
+        assert all(not each.segments and not each.lines for each in es.repair_run(folder))
+        shutil.rmtree(folder)
+
+
+def test_a_full_disk_ends_it_with_whole_files(cameras: list[SimulatedCamera], tmp_path: Path) -> None:
+    if sys.platform != "linux" or shutil.which("unshare") is None:
+        pytest.skip("mount namespaces need Linux and the program unshare (Debian: util-linux)")
+    rights = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    urls = " ".join(camera.url for camera in cameras)
+    script = (
+        f"set -e; mount -t tmpfs -o size=3m none '{disk}' || exit 99\n"
+        f"'{sys.executable}' -m espressoscope record {urls} -o '{disk}/run' --json && code=0 || code=$?\n"
+        f"cp -r '{disk}/run' '{tmp_path}/run'; exit $code"
+    )
+    done = subprocess.run(
+        ["unshare", *rights, "--mount", "sh", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(REPO / "src")},
+    )
+    if done.returncode == 99 or "unshare failed" in done.stderr:
+        pytest.skip(f"no right to mount a disk in a namespace ({done.stderr.strip()})")
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.count("Error: ") == 1
+    assert "disk" in done.stderr
+    assert "Traceback" not in done.stderr
+    written = {line["camera"]: line["frames_written"] for line in map(json.loads, done.stdout.splitlines())}
+    run = es.open_run(tmp_path / "run")
+    assert run.info["state"] == "ended early"
+    for camera, (name, recording) in zip(cameras, run.items(), strict=True):
+        assert len(recording) == written[name] > 0
+        assert all(segment.contents.closed for segment in recording.segments)
+        assert sum(len(pages_of(segment.path)) for segment in recording.segments) == written[name]
+        assert_complete(recording, camera)
+
+
+def test_the_commands(cameras: list[SimulatedCamera], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    process = command("record", cameras[0].url, "--frames", "12", "-o", folder, "--json")
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    last = json.loads(out.splitlines()[-1])
+    assert last["frames_written"] == 12
+    assert {"camera", "state", "fps", "frames_dropped", "disk_left_s", "gaps"} <= last.keys()
+    process = command("info", folder, "--json")
+    out, err = process.communicate(timeout=60)
+    told = json.loads(out)
+    assert {"camera", "frames", "first", "last", "segments", "gaps", "damaged", "bytes"} <= told.keys()
+    assert (told["frames"], told["segments"], told["gaps"], told["open"]) == (12, 1, 0, 0)
+    assert told["first"].endswith("Z")
+    for arguments, says in (
+        (("info", tmp_path / "none"), "is no run"),
+        (("record", cameras[0].url, "-o", folder), "never overwrites"),
+        (("repair", folder), "in order"),
+    ):
+        process = command(*arguments)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == (0 if arguments[0] == "repair" else 1)
+        assert says in " ".join((out + err).split())
+        assert "Traceback" not in err
