@@ -367,7 +367,8 @@ def test_a_camera_by_its_name_and_another_in_its_place(
         assert next(report).code == "camera"
     file.write_text(f'[cameras.A1]\nmac = "02:00:00:00:00:01"\nurl = "{matchbox_free.url}"\n')
     findings = list(es.diagnose("A1"))
-    assert problems(findings) == {"other-camera"}
+    assert codes(findings) == ["camera", "other-camera"], "a camera that is not meant is left alone"
+    assert findings[0].words.startswith("Matchboxscope answers at ")
     with pytest.raises(es.ConnectError, match="neither a camera of the fleet file nor an address"):
         es.diagnose("A 2")
 

@@ -117,17 +117,19 @@ async def reach(
     mac = identity.info.mac or (None if board is None else board.mac)
     if mac is None and identity.family.name in _TELL_NO_MAC:
         mac = await mac_at(host, address.port)
+    another = meant is not None and meant.mac is not None and mac is not None and mac != meant.mac
     tell(
         finding(
             "camera",
-            name=identity.info.name if meant is None else meant.name,
+            name=identity.info.name if meant is None or another else meant.name,
             host=address,
             firmware=identity.family.title,
             mac=f", MAC {mac}" if mac else "",
         )
     )
-    if meant is not None and meant.mac is not None and mac is not None and mac != meant.mac:
+    if meant is not None and another:
         tell(finding("other-camera", mac=mac, wanted=meant.mac))
+        return None
     if identity.family.status_path is not None and not _is_json(reply.body):
         tell(finding("status-sloppy"))
     return Reached(identity, identity.stream, board)

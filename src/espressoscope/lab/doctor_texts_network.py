@@ -219,7 +219,8 @@ REACH: Final[Mapping[str, Text]] = {
     "other-camera": Text(
         False,
         "Another camera answers there: {mac}, and not the one meant, {wanted}.",
-        "Its address has been given to another one: `espressoscope discover` shows where it is now.",
+        "Its address has been given to another one. Switch it on and give it ten seconds: "
+        "`espressoscope discover` shows where it is then.",
     ),
     "moved": Text(
         None,
