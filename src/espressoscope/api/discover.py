@@ -6,11 +6,10 @@ import asyncio
 import contextlib
 import logging
 import threading
-import weakref
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from espressoscope.api.runtime import Runtime, acquire_runtime
+from espressoscope.api.background import SLICE_S, Background
 from espressoscope.discovery.memory import remember
 from espressoscope.discovery.networks import check_timeout
 from espressoscope.discovery.places import find_places
@@ -20,7 +19,6 @@ from espressoscope.errors import DiscoveryError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from ipaddress import IPv4Network, IPv6Network
-    from types import TracebackType
 
     from espressoscope.discovery.places import Places
     from espressoscope.model import CameraInfo
@@ -29,8 +27,6 @@ __all__ = ["Discovery", "SearchProgress", "discover"]
 
 _WAITING_CAMERAS = 256
 """Cameras found and not taken before the search pauses."""
-_SLICE_S = 0.1
-_END_TIMEOUT_S = 0.5
 
 _log = logging.getLogger(__name__)
 
@@ -102,15 +98,10 @@ class _Feed:
 
     # --- on the loop
 
-    async def begin(self, places: Places, timeout_s: float) -> asyncio.Task[None]:
-        """Start the search."""
+    async def fill(self, places: Places, timeout_s: float) -> None:
+        """Search."""
         self._loop = asyncio.get_running_loop()
-        self._room = asyncio.Event()
-        return self._loop.create_task(
-            self._fill(places, timeout_s, self._room), name="espressoscope-discover"
-        )
-
-    async def _fill(self, places: Places, timeout_s: float, room: asyncio.Event) -> None:
+        self._room = room = asyncio.Event()
         try:
             async with contextlib.aclosing(
                 search(places, timeout_s=timeout_s, on_progress=self._note)
@@ -143,7 +134,7 @@ class _Feed:
         """Wait a moment for a camera; give it, and whether the search is over."""
         with self._changed:
             if not self._cameras and not self._over:
-                self._changed.wait(_SLICE_S)
+                self._changed.wait(SLICE_S)
             if not self._cameras:
                 return None, self._over
             info = self._cameras.popleft()
@@ -153,7 +144,7 @@ class _Feed:
         return info, False
 
 
-class Discovery:
+class Discovery(Background):
     """Cameras as they are found: an iterator, made by `discover`.
 
     The search ends with the last camera, with `close`, with its ``with`` block, or when nobody refers to the
@@ -167,19 +158,10 @@ class Discovery:
         self._progress = progress
         self._told: SearchProgress | None = None
         self._found: list[CameraInfo] = []
-        self._feed = _Feed()
-        runtime = acquire_runtime()
-        try:
-            task = runtime.call(self._feed.begin(places, timeout_s), pending=set())
-        except BaseException:
-            runtime.release()
-            raise
-        self._running: tuple[Runtime, asyncio.Task[None]] | None = (runtime, task)
-        # For an iterator that is dropped: a for loop left by break or by an error.
-        self._abandoned = weakref.finalize(self, _abandon, runtime, task)
-        self._abandoned.atexit = False
+        self._feed = feed = _Feed()
+        super().__init__(lambda: feed.fill(places, timeout_s), "espressoscope-discover")
 
-    def __iter__(self) -> Discovery:
+    def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> CameraInfo:
@@ -193,10 +175,7 @@ class Discovery:
             Called on the loop's own thread, or in a forked process.
         """
         try:
-            while (running := self._running) is not None:
-                problem = running[0].problem()
-                if problem is not None:
-                    raise RuntimeError(problem)
+            while self.is_running():
                 info, over = self._feed.take()
                 self._tell()
                 if info is not None:
@@ -219,39 +198,7 @@ class Discovery:
 
     def close(self) -> None:
         """End the search; cameras found and not taken are let go. Twice does nothing."""
-        running, self._running = self._running, None
-        if running is None:
-            return
-        self._abandoned.detach()
-        runtime, task = running
-        try:
-            if runtime.problem() is None:
-                runtime.call(_end(task), pending=set())
-        finally:
-            runtime.release()
-        if self._remembers and self._found:
-            remember(self._found)
-
-    def __enter__(self) -> Discovery:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task], timeout=_END_TIMEOUT_S)
-
-
-def _abandon(runtime: Runtime, task: asyncio.Task[None]) -> None:
-    def end() -> None:
-        task.cancel()
-        runtime.release()
-
-    # The garbage collector calls at any moment, on any thread, and perhaps while the runtime's lock is held:
-    # nothing is waited for here, the loop gives itself back.
-    with contextlib.suppress(RuntimeError):  # the loop has ended
-        task.get_loop().call_soon_threadsafe(end)
+        super().close()
+        found, self._found = self._found, []
+        if self._remembers and found:
+            remember(found)
