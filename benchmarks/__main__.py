@@ -1,7 +1,7 @@
 """The benchmarks: ours beside the floor and the peers, in one run, as ratios.
 
-    python -m benchmarks                    everything but `memory`, about 20 minutes
-    python -m benchmarks --quick            the same, shorter: less than 4 minutes
+    python -m benchmarks                    everything but `memory`, about 25 minutes
+    python -m benchmarks --quick            the same, shorter: about 5 minutes
     python -m benchmarks many age           only these
     python -m benchmarks --page             and write benchmarks/results.json and docs/performance.md
     python -m benchmarks --redraw           the page anew from benchmarks/results.json, without a run
