@@ -328,6 +328,9 @@ def test_json_keys_are_those_the_page_tells(
     if differs:
         file.set_profile("A1", "leaf")
     file.save()
+    if command in ("info", "repair"):
+        with es.Camera(camera) as cam, cam.record(tmp_path / "run-01", frames=1):
+            pass
     words = {
         "discover": ["--network", "127.0.0.1/32", "--port", str(urlsplit(camera).port)],
         "status": [camera],
@@ -335,6 +338,9 @@ def test_json_keys_are_those_the_page_tells(
         "snap": [camera],
         "stream": [camera, "--frames", "1"],
         "watch": [camera, "--seconds", "0.5"],
+        "record": [camera, "--frames", "1", "-o", "run-02"],
+        "info": ["run-01"],
+        "repair": ["run-01"],
         "identify": [camera, "--times", "1"],
         "fleet add": [camera],
         "fleet list": [],
