@@ -313,11 +313,11 @@ def matchbox_free() -> Iterator[SimulatedCamera]:
 
 def test_framesize_too_big_for_the_buffer() -> None:
     with SimulatedCamera(side_delays=False) as camera, es.Camera(camera.url) as user:
-        user.set(framesize="UXGA", quality=2)
+        user.set(framesize="XGA", quality=2)
         findings = list(es.diagnose(camera.url))
         assert problems(findings) == {"framesize-too-big"}
         found = next(f for f in findings if f.ok is False)
-        assert "at UXGA and quality 2 " in found.words
+        assert "at XGA and quality 2 " in found.words
         assert found.advice.startswith("`espressoscope set CAMERA framesize=SVGA`")
         user.set(quality=20)
         after = codes(es.diagnose(camera.url))
