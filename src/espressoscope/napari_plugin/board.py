@@ -109,6 +109,18 @@ class Board:
 
     # ---- on the thread that draws ---------------------------------------------------------------
 
+    def inherit(self, before: Board) -> None:
+        """Show what another board shows of the same cameras until their next pictures come."""
+        with before._lock:
+            states, names = before._mosaic.shown, set(before.names).intersection(self.names)
+            pictures = {name: before._canvas[before.region(name)].copy() for name in names}
+        with self._lock:
+            for name, picture in pictures.items():
+                state = states.get(name, TileState.NO_SIGNAL)
+                if state is not TileState.NO_SIGNAL:
+                    self._mosaic.paint(self._canvas, name, picture, state)
+                    self._dirty.add(name)
+
     def judge(self, name: str, state: TileState) -> bool:
         """Show a tile's picture as stale, frozen or lost from now on; true when that changes something.
 

@@ -137,6 +137,8 @@ class Geometry:
             board = live.board if live is not None and live.board.tile == size.came else None
             if board is None:
                 board = Board([name], size.came, 1)
+                if live is not None:
+                    board.inherit(live.board)
             each = pixel[name] * size.full[1] / size.came[1]
             plan[name] = Planned(board, _geometry(each, place.y, place.x, unit))
         return plan
@@ -150,7 +152,9 @@ class Geometry:
         tile = -(-height // scale), -(-width // scale)
         board = live.board if live is not None else None
         if board is None or board.tile != tile or set(board.names) != set(names):
-            board = self._new_mosaic(names, tile, size, board)
+            before, board = board, self._new_mosaic(names, tile, size, board)
+            if before is not None:
+                board.inherit(before)
         each = um * width / tile[1]
         self.visible = self._seen(board, each, viewer)
         for name in names:

@@ -90,6 +90,7 @@ class LiveWidget(QWidget):
         # when the window is, or with the program. None of these may hold the widget.
         self._end = functools.partial(_end, self.screen, session)
         self.destroyed.connect(self._end)
+        self._docked = False
         self._window: QWidget | None = None
         if not _sessions:
             atexit.unregister(_end_all)
@@ -99,7 +100,9 @@ class LiveWidget(QWidget):
     def event(self, event: Any) -> bool:
         """Notice when the dock lets it go: napari takes its parent away and does not close it."""
         if event.type() == QEvent.Type.ParentChange:
-            if self.parent() is None and self._window is not None:
+            if self.parent() is not None:
+                self._docked = True
+            elif self._docked:
                 self.shut_down()
         elif event.type() == QEvent.Type.Show and self._window is None and self.window() is not self:
             self._window = self.window()
