@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cli_support import http, server
 from espressoscope.errors import CameraError
 from espressoscope.sim import SimulatedCamera
+from support import alone_on_usual_ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -57,6 +58,12 @@ def control_of(stream_port: int, dump: str = "") -> Iterator[str]:
 @contextlib.contextmanager
 def findable(**options: Any) -> Iterator[SimulatedCamera]:
     """A camera on a port that a search of this computer asks."""
+    with alone_on_usual_ports(), _on_a_usual_port(options) as camera:
+        yield camera
+
+
+@contextlib.contextmanager
+def _on_a_usual_port(options: dict[str, Any]) -> Iterator[SimulatedCamera]:
     for port in range(8172, 8110, -2):
         with contextlib.ExitStack() as stack:
             try:

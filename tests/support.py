@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import re
 import shutil
 import socket
@@ -67,6 +68,22 @@ def alone_on_usual_ports(timeout_s: float = 100.0) -> Iterator[None]:
     with lock:
         yield
     time.sleep(0.015)  # who waits has a turn, before the next test here does the same
+
+
+def steady_port() -> int:
+    """Give a port of this computer that is free, the next one too, and that no system hands out meanwhile.
+
+    For what listens there, goes, and comes back: a port the system has given may by then be another's.
+    """
+    for _ in range(200):
+        port = random.randrange(20_000, 32_000, 2)
+        try:
+            for each in (port, port + 1):
+                socket.create_server(("127.0.0.1", each)).close()
+        except OSError:
+            continue
+        return port
+    raise AssertionError("no two ports in a row are free between 20000 and 32000")
 
 
 class Holdings(NamedTuple):

@@ -13,7 +13,7 @@ import pytest
 
 import espressoscope as es
 from espressoscope.sim import SimulatedCamera, read_strip, simulate
-from support import wait_until
+from support import steady_port, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -198,8 +198,8 @@ def test_an_absent_camera_costs_only_itself(simulated: list[SimulatedCamera], de
 
 
 def test_a_camera_that_is_switched_on_later_joins() -> None:
-    with quick_camera() as early:
-        port = int(early.url.rpartition(":")[2])
+    port = steady_port()
+    with quick_camera(port) as early:
         info = early.info
     with es.Fleet([info]) as fleet:
         (name,) = fleet.names

@@ -16,7 +16,7 @@ import pytest
 import espressoscope as es
 from cli_support import REPO, Terminal
 from espressoscope.sim import SimulatedCamera, simulate
-from support import wait_until
+from support import steady_port, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,9 +118,7 @@ def test_a_short_time_is_told_once(cli: Cli, two: list[SimulatedCamera]) -> None
 
 @posix
 def test_a_camera_that_comes_later_joins_in(cli: Cli, two: list[SimulatedCamera]) -> None:
-    late = SimulatedCamera(fps=20, framesize="QVGA")
-    with late:
-        port = int(late.url.rpartition(":")[2])
+    port = steady_port()
     running = cli.start("watch", two[0].url, f"127.0.0.1:{port}", "--fps-limit", "4", "--json")
     line = wait_for_line(running, camera=f"127.0.0.1:{port}", frames=0)
     assert line["message"]

@@ -14,16 +14,11 @@ from typing import TYPE_CHECKING
 import pytest
 import simplejpeg
 
-from support import wait_until
+from support import steady_port, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager
@@ -91,7 +86,7 @@ def check(lines: list[dict[str, object]], folder: Path, size: tuple[int, int]) -
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ustreamer is a Linux program")
 def test_ustreamer(tmp_path: Path) -> None:
-    port = free_port()
+    port = steady_port()
     command = [
         "ustreamer",
         "--host",
@@ -110,7 +105,7 @@ def test_ustreamer(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for the listening port in Linux's tables")
 def test_ffmpeg(tmp_path: Path) -> None:
-    port = free_port()
+    port = steady_port()
     url = f"http://127.0.0.1:{port}/cam.mjpg"
     command = ["ffmpeg", "-hide_banner", "-loglevel", "error", "-re", "-f", "lavfi"]
     command += [
