@@ -54,8 +54,34 @@ PROGRAMS = (
     (("curl",), "curl"),
     (("chromium", "chromium-browser", "google-chrome"), "chromium"),
     (("ip",), "iproute2"),
+    (("Xvfb",), "xvfb"),
 )
 PYTESTS = 2  # processes that share the tests, most of whose time is waiting
+# Libraries that Qt and software OpenGL need on Debian, for the plugin's tests: file and package.
+LIBRARIES = (
+    ("libGL.so.1", "libgl1"),
+    ("libEGL.so.1", "libegl1"),
+    ("libglib-2.0.so.0", "libglib2.0-0"),
+    ("libfontconfig.so.1", "libfontconfig1"),
+    ("libdbus-1.so.3", "libdbus-1-3"),
+    ("libxkbcommon.so.0", "libxkbcommon0"),
+    ("libxkbcommon-x11.so.0", "libxkbcommon-x11-0"),
+    ("libxcb-cursor.so.0", "libxcb-cursor0"),
+    ("libxcb-icccm.so.4", "libxcb-icccm4"),
+    ("libxcb-image.so.0", "libxcb-image0"),
+    ("libxcb-keysyms.so.1", "libxcb-keysyms1"),
+    ("libxcb-randr.so.0", "libxcb-randr0"),
+    ("libxcb-render-util.so.0", "libxcb-render-util0"),
+    ("libxcb-render.so.0", "libxcb-render0"),
+    ("libxcb-shape.so.0", "libxcb-shape0"),
+    ("libxcb-shm.so.0", "libxcb-shm0"),
+    ("libxcb-sync.so.1", "libxcb-sync1"),
+    ("libxcb-xfixes.so.0", "libxcb-xfixes0"),
+    ("libxcb-xkb.so.1", "libxcb-xkb1"),
+    ("libxcb-util.so.1", "libxcb-util1"),
+    ("libX11-xcb.so.1", "libx11-xcb1"),
+    ("dri/swrast_dri.so", "libgl1-mesa-dri"),
+)
 LOCK_WAIT_S = 900.0  # another dev.py making the same environment over a slow line
 APT_LOCK_WAIT_S = 180.0  # an unattended upgrade that holds apt
 RUN_S = 1800.0  # one run of pip or apt
@@ -203,6 +229,7 @@ def programs() -> None:
     missing = [
         package for names, package in PROGRAMS if not any(shutil.which(name, path=path) for name in names)
     ]
+    missing += missing_libraries()
     if not missing:
         return
     before = privilege()
@@ -217,6 +244,14 @@ def programs() -> None:
     say("the tests that need " + ", ".join(missing) + " will be skipped, each saying so")
     if before is None and shutil.which("apt-get"):
         say("to have them: sudo apt-get install " + " ".join(missing))
+
+
+def missing_libraries() -> list[str]:
+    """Give the Debian packages of libraries this machine lacks; none where there is no apt."""
+    if not (sys.platform == "linux" and shutil.which("apt-get")):
+        return []
+    folders = [*Path("/usr/lib").glob("*-linux-gnu*"), *Path("/lib").glob("*-linux-gnu*"), Path("/usr/lib")]
+    return [package for file, package in LIBRARIES if not any((folder / file).exists() for folder in folders)]
 
 
 # --- the environment

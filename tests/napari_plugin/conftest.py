@@ -1,0 +1,110 @@
+"""A screen, a viewer and a widget for the plugin's tests; where napari is absent they are skipped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from napari_support import make_viewer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import napari
+
+    from espressoscope.napari_plugin.widget import LiveWidget
+
+HERE = os.path.dirname(__file__)
+_KEPT: list[Any] = []
+_ABSENT = ""
+
+
+def _open_screen() -> str:
+    """Start an X server for this process, and the application that keeps it; give why there is none."""
+    if sys.platform == "linux":
+        if shutil.which("Xvfb") is None:
+            return "napari needs a screen: Xvfb is not installed (Debian: xvfb)"
+        read, write = os.pipe()
+        # It ends with this process, however that ends.
+        command = ["setpriv", "--pdeathsig", "TERM", "Xvfb", "-displayfd", str(write)]
+        command += ["-screen", "0", "1920x1200x24", "+extension", "GLX", "-nolisten", "tcp"]
+        os.set_inheritable(write, True)
+        quiet = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
+        os.posix_spawnp("setpriv", command, os.environ, file_actions=quiet)
+        os.close(write)
+        with os.fdopen(read) as pipe:
+            number = pipe.readline().strip()
+        if not number:
+            return "Xvfb did not start"
+        os.environ["DISPLAY"] = f":{number}"
+        os.environ["QT_QPA_PLATFORM"] = "xcb"
+    from napari.qt import get_qapp
+
+    _KEPT.append(get_qapp())
+    return ""
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Open the screen before the first test: it lasts as long as this process, and is none of theirs."""
+    global _ABSENT
+    if session.config.option.collectonly or not any(
+        str(item.path).startswith(HERE) for item in session.items
+    ):
+        return
+    try:
+        import napari  # noqa: F401
+        import pytestqt  # noqa: F401
+        import qtpy  # noqa: F401
+    except ImportError as error:
+        _ABSENT = f"napari is not installed here ({error})"
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what napari's libraries warn of is theirs
+        _ABSENT = _open_screen()
+
+
+@pytest.fixture(autouse=True)
+def _screen() -> None:
+    if _ABSENT:
+        pytest.skip(_ABSENT)
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for what napari keeps."""
+    folder = tmp_path_factory.mktemp("napari")
+    os.environ["NAPARI_CONFIG"] = str(folder / "settings.yaml")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_viewer(home: Path) -> Iterator[napari.Viewer]:
+    if _ABSENT:
+        pytest.skip(_ABSENT)
+    viewer = make_viewer()
+    yield viewer
+    viewer.close()
+
+
+@pytest.fixture
+def viewer(shared_viewer: napari.Viewer) -> Iterator[napari.Viewer]:
+    """A viewer without a layer, and without a widget of ours afterwards."""
+    yield shared_viewer
+    shared_viewer.layers.clear()
+
+
+@pytest.fixture
+def widget(viewer: napari.Viewer, qtbot: Any) -> Iterator[LiveWidget]:
+    """The widget, docked as napari's menu does it."""
+    dock, widget = viewer.window.add_plugin_dock_widget("espressoscope", "Live cameras")
+    yield widget
+    session = widget.session
+    if not session.closed:
+        viewer.window.remove_dock_widget(dock)
+    assert session.wait_closed(10)

@@ -1,0 +1,138 @@
+"""However the widget ends, nothing of it is left: no thread, process, socket, layer or callback."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from espressoscope import sim
+
+pytest.importorskip("napari")
+
+from espressoscope.napari_plugin.sample_data import open_widget
+from support import REPO, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import napari
+
+pytestmark = pytest.mark.filterwarnings("default")
+PATIENCE_MS = 20_000
+
+
+@pytest.fixture(scope="module")
+def camera() -> Iterator[sim.SimulatedCamera]:
+    with sim.SimulatedCamera(framesize="QVGA", fps=8) as camera:
+        yield camera
+
+
+@pytest.fixture
+def deaf() -> Iterator[str]:
+    """An address where connections are taken and nothing is ever said."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def ours() -> list[str]:
+    """Name threads of ours, those of the simulator apart."""
+    names = [thread.name for thread in threading.enumerate()]
+    return [name for name in names if name.startswith("espressoscope") and "-sim" not in name]
+
+
+CLOSING = """
+import gc, sys, threading, time, weakref
+from qtpy.QtWidgets import QApplication, QPushButton
+from napari_support import make_viewer
+
+def spin(condition):
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        QApplication.processEvents()
+        time.sleep(0.002)
+
+viewer = make_viewer()
+dock, widget = viewer.window.add_plugin_dock_widget("espressoscope", "Live cameras")
+widget.session.add(sys.argv[2:])
+spin(lambda: widget.session.names and widget.screen.passes > 2)
+session = widget.session
+parts = [weakref.ref(each) for each in (widget, session, widget.screen, widget.table)]
+del widget
+if sys.argv[1] == "viewer":
+    del dock
+    viewer.close()
+    spin(lambda: session.closed)
+else:
+    if sys.argv[1] == "x":
+        dock.findChild(QPushButton, "QTitleBarCloseButton").click()
+    else:
+        viewer.window.remove_dock_widget(dock)
+    del dock
+    assert session.closed and not len(viewer.layers)
+assert session.wait_closed(10)
+spin(lambda: not [each for each in threading.enumerate() if each.name.startswith("espressoscope")])
+del session
+
+def gone():
+    gc.collect()
+    return not any(part() for part in parts)
+
+if sys.argv[1] != "viewer":
+    spin(gone)
+    assert not [each for each in viewer.mouse_double_click_callbacks if "espressoscope" in each.__module__]
+    viewer.close()
+print("nothing is left")
+"""
+
+
+@pytest.mark.parametrize("way", ["x", "remove_dock_widget", "viewer"])
+def test_what_is_closed_leaves_nothing(camera: sim.SimulatedCamera, deaf: str, way: str) -> None:
+    # In a program of its own: software OpenGL does not stand a second window that comes and goes.
+    env = {**os.environ, "PYTHONPATH": str(REPO / "tests")}
+    done = subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-c", CLOSING, way, camera.url, deaf],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        env=env,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "nothing is left"
+
+
+def test_closing_while_cameras_are_being_reached_and_searched_for(
+    viewer: napari.Viewer, qtbot: Any, deaf: str
+) -> None:
+    dock, widget = viewer.window.add_plugin_dock_widget("espressoscope", "Live cameras")
+    widget.session.add([deaf])
+    widget.session.find()
+    widget.session.simulate(1)
+    session = widget.session
+    viewer.window.remove_dock_widget(dock)
+    assert session.closed
+    assert session.wait_closed(10)
+    wait_until(lambda: not ours(), 10, what="the end of all threads")
+
+
+def test_sample_data_of_the_menu(viewer: napari.Viewer, qtbot: Any) -> None:
+    viewer.open_sample("espressoscope", "simulated-4")
+    widget = open_widget(viewer)
+    qtbot.waitUntil(
+        lambda: len(widget.session.names) == 4 and len(widget.screen.layers) == 4, timeout=2 * PATIENCE_MS
+    )
+    names = widget.session.names
+    assert {layer.name for layer in viewer.layers} == set(names)
+    qtbot.waitUntil(
+        lambda: all(widget.table.cameras.text(name, 1) == "live" for name in names), timeout=PATIENCE_MS
+    )
+    widget.shut_down()
+    assert widget.session.wait_closed(10)
+    viewer.window.remove_dock_widget(widget)

@@ -1,0 +1,211 @@
+"""Cameras live in a real viewer: the right picture in the right place, and never a stale one as live."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from espressoscope import sim
+from espressoscope.display import TileState
+
+pytest.importorskip("napari")
+
+from qtpy.QtCore import Qt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import napari
+    from numpy.typing import NDArray
+
+    from espressoscope.napari_plugin.screen import Screen
+    from espressoscope.napari_plugin.widget import LiveWidget
+
+pytestmark = pytest.mark.filterwarnings("default")
+PATIENCE_MS = 20_000
+
+
+@pytest.fixture(scope="module")
+def six() -> Iterator[list[sim.SimulatedCamera]]:
+    """Six small quick cameras: too many for a layer each."""
+    with sim.simulate(6, port=0, framesize="QVGA", fps=6, prerender=True) as cameras:
+        yield cameras
+
+
+def camera_shown(screen: Screen, key: str, name: str) -> int | None:
+    """Read which camera a tile shows from the picture napari has."""
+    live = screen.layers[key]
+    reading = sim.read_strip(np.asarray(live.layer.data)[live.board.region(name)])
+    return None if reading is None else reading.camera
+
+
+def by_name(widget: LiveWidget, cameras: list[sim.SimulatedCamera]) -> dict[str, int]:
+    """Give the number of each camera by the name it has in the fleet."""
+    fleet = widget.session.fleet
+    assert fleet is not None
+    numbers = {camera.url: index for index, camera in enumerate(cameras)}
+    return {name: numbers[fleet[name].info.url] for name in fleet.names}
+
+
+def type_addresses(widget: LiveWidget, qtbot: Any, cameras: list[sim.SimulatedCamera]) -> None:
+    """Add cameras as a person does."""
+    qtbot.keyClicks(widget.finder.address, " ".join(camera.url for camera in cameras))
+    qtbot.mouseClick(widget.finder.add, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: len(widget.session.names) == len(cameras), timeout=PATIENCE_MS)
+
+
+def on_canvas(viewer: napari.Viewer, layer: Any) -> NDArray[np.uint8]:
+    """Cut a layer out of what the person sees."""
+    shot = viewer.screenshot(canvas_only=True, flash=False)[..., :3]
+    zoom, center = viewer.scene.camera.zoom, viewer.scene.camera.center[-2:]
+    ratio = shot.shape[0] / viewer.canvas.size[0]
+    corners = np.asarray(layer.extent.world) + [[-0.5], [0.5]] * np.asarray(layer.scale)
+    pixels = ((corners - np.asarray(center)) * zoom + np.asarray(viewer.canvas.size) / 2) * ratio
+    (top, left), (bottom, right) = np.rint(pixels).astype(int)
+    return np.ascontiguousarray(shot[top:bottom, left:right])
+
+
+def test_one_camera_is_shown_as_it_is(widget: LiveWidget, viewer: napari.Viewer, qtbot: Any) -> None:
+    with sim.SimulatedCamera(framesize="VGA", fps=8, number=5) as camera:
+        type_addresses(widget, qtbot, [camera])
+        (name,) = widget.session.names
+        screen = widget.screen
+        qtbot.waitUntil(lambda: name in screen.layers and screen.passes > 3, timeout=PATIENCE_MS)
+        layer = screen.layers[name].layer
+        assert layer.rgb
+
+        def seen() -> bool:
+            reading = sim.read_strip(on_canvas(viewer, layer))
+            return reading is not None and reading.camera == 5
+
+        qtbot.waitUntil(seen, timeout=PATIENCE_MS)
+        # True colours: what is shown is what was sent, decoded.
+        frame = widget.session.fleet[name].latest()  # type: ignore[index]
+        sent = frame.image(scale=4).reshape(-1, 3).mean(axis=0)
+        shown = np.asarray(layer.data).reshape(-1, 3).mean(axis=0)
+        assert np.abs(sent - shown).max() < 12
+        qtbot.waitUntil(lambda: widget.table.cameras.text(name, 1) == "live", timeout=PATIENCE_MS)
+
+        # Another size, turned, and measured: the layer follows, and covers the same part of the world.
+        widget.session.camera(name).set(framesize="SVGA")  # type: ignore[union-attr]
+        qtbot.waitUntil(lambda: screen.layers[name].layer.extent.world[1][1] > 790, timeout=PATIENCE_MS)
+        widget.look.turns.setCurrentIndex(1)
+        widget.look.pixel.setValue(2.5)
+
+        def tall() -> bool:
+            live = screen.layers[name].layer
+            height, width = live.extent.world[1] - live.extent.world[0] + live.scale
+            return bool(abs(height - 800 * 2.5) < 20 and abs(width - 600 * 2.5) < 20)
+
+        qtbot.waitUntil(tall, timeout=PATIENCE_MS)
+        layer = screen.layers[name].layer
+        assert str(layer.units[-1]) == "micrometer"
+
+        def turned() -> bool:
+            reading = sim.read_strip(np.ascontiguousarray(np.rot90(np.asarray(layer.data), -1)))
+            return reading is not None and reading.camera == 5
+
+        qtbot.waitUntil(turned, timeout=PATIENCE_MS)
+
+
+def test_many_cameras_share_a_mosaic(
+    widget: LiveWidget, viewer: napari.Viewer, qtbot: Any, six: list[sim.SimulatedCamera]
+) -> None:
+    type_addresses(widget, qtbot, six)
+    screen, numbers = widget.screen, by_name(widget, six)
+    qtbot.waitUntil(
+        lambda: (
+            "mosaic" in screen.layers
+            and all(camera_shown(screen, "mosaic", name) == number for name, number in numbers.items())
+        ),
+        timeout=PATIENCE_MS,
+    )
+    assert [layer.name for layer in viewer.layers] == ["Cameras"]
+
+    # Zooming in: finer tiles of those that are seen, in the same part of the world.
+    mosaic = screen.layers["mosaic"]
+    coarse, world = mosaic.board.tile, mosaic.layer.extent.world.copy()
+    name = next(name for name in numbers if mosaic.board.place(name) == (0, 0))
+    viewer.scene.camera.zoom *= 0.2
+    qtbot.waitUntil(lambda: mosaic.board.tile < coarse, timeout=PATIENCE_MS)
+    viewer.scene.camera.zoom *= 20
+    qtbot.waitUntil(lambda: mosaic.board.tile == (240, 320), timeout=PATIENCE_MS)
+    assert np.abs(mosaic.layer.extent.world - world).max() < 10
+    screen.fit()
+
+    # A double click on a tile: this camera alone, in full, beside the others.
+    rows, columns = mosaic.board.region(name)
+    middle = mosaic.layer.data_to_world(((rows.start + rows.stop) / 2, (columns.start + columns.stop) / 2))
+    for callback in viewer.mouse_double_click_callbacks:
+        if getattr(callback, "__self__", None) is screen:
+            callback(viewer, type("Event", (), {"position": middle})())
+    qtbot.waitUntil(
+        lambda: (
+            name in screen.layers
+            and np.asarray(screen.layers[name].layer.data).shape == (240, 320, 3)
+            and camera_shown(screen, name, name) == numbers[name]
+        ),
+        timeout=PATIENCE_MS,
+    )
+
+
+def test_a_camera_keeps_its_place_and_its_picture_ages(
+    widget: LiveWidget, qtbot: Any, six: list[sim.SimulatedCamera]
+) -> None:
+    type_addresses(widget, qtbot, six)
+    screen, numbers = widget.screen, by_name(widget, six)
+    names = {number: name for name, number in numbers.items()}
+
+    def states() -> dict[str, TileState]:
+        return screen.layers["mosaic"].board.states if "mosaic" in screen.layers else {}
+
+    def tile(number: int) -> NDArray[np.uint8]:
+        live = screen.layers["mosaic"]
+        return np.asarray(live.layer.data)[live.board.region(names[number])]
+
+    qtbot.waitUntil(lambda: list(states().values()) == [TileState.LIVE] * 6, timeout=PATIENCE_MS)
+    places = {name: screen.layers["mosaic"].board.place(name) for name in numbers}
+    with six[2].fault("stall"), six[4].fault("frozen"):
+        qtbot.waitUntil(lambda: states()[names[2]] is TileState.STALE, timeout=PATIENCE_MS)
+        qtbot.waitUntil(lambda: (tile(2)[..., 0] == tile(2)[..., 2]).all(), timeout=PATIENCE_MS)
+        qtbot.waitUntil(lambda: states()[names[4]] is TileState.FROZEN, timeout=PATIENCE_MS)
+        qtbot.waitUntil(lambda: states()[names[2]] is TileState.NO_SIGNAL, timeout=PATIENCE_MS)
+        assert states()[names[0]] is TileState.LIVE
+    qtbot.waitUntil(lambda: states()[names[2]] is TileState.LIVE, timeout=PATIENCE_MS)
+
+    # One that leaves moves no other.
+    widget.table.selectRow(widget.table.cameras.row(names[1]))
+    qtbot.mouseClick(widget.remove, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: len(screen.layers["mosaic"].board.names) == 5, timeout=PATIENCE_MS)
+    board = screen.layers["mosaic"].board
+    assert {name: board.place(name) for name in board.names} == {
+        name: place for name, place in places.items() if name != names[1]
+    }
+
+    # Live off: nothing looks live any more, at once, and no camera is streamed from.
+    qtbot.mouseClick(widget.live, Qt.MouseButton.LeftButton)
+    assert TileState.LIVE not in states().values()
+    fleet = widget.session.fleet
+    assert fleet is not None
+    qtbot.waitUntil(
+        lambda: {stats.state for stats in fleet.stats().values()} == {"stopped"}, timeout=PATIENCE_MS
+    )
+    assert TileState.LIVE not in states().values()
+
+
+def test_a_function_that_raises_is_told_and_ends_nothing(
+    widget: LiveWidget, qtbot: Any, six: list[sim.SimulatedCamera]
+) -> None:
+    type_addresses(widget, qtbot, six[:1])
+    (name,) = widget.session.names
+    pictures, screen = widget.session.pictures, widget.screen
+    pictures.set_hook(name, lambda frame, picture: picture[10**6, 0])
+    qtbot.waitUntil(lambda: "IndexError" in widget.table.cameras.text(name, 7), timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: camera_shown(screen, name, name) == 0, timeout=PATIENCE_MS)
+    pictures.set_hook(name, lambda frame, picture: np.full((50, 70), 99, np.uint8))
+    qtbot.waitUntil(
+        lambda: np.asarray(screen.layers[name].layer.data).shape == (50, 70, 3), timeout=PATIENCE_MS
+    )
+    qtbot.waitUntil(lambda: (np.asarray(screen.layers[name].layer.data) == 99).all(), timeout=PATIENCE_MS)
