@@ -1,0 +1,122 @@
+"""What became of something that was asked of several cameras: one line each, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QBrush, QColor
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QLabel,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from espressoscope.napari_plugin.fields import title_of
+from espressoscope.napari_plugin.session import words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from espressoscope import SetResult
+
+__all__ = ["Report", "summary"]
+
+_BAD: Final = QBrush(QColor("#e5534b"))
+_MOST_LINES: Final = 512
+
+
+class Report(QWidget):
+    """One line for each camera, and a title above; a new title begins a new report."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._lines: dict[str, QTreeWidgetItem] = {}
+        self._bad: set[str] = set()
+        self._title = QLabel()
+        self._title.setWordWrap(True)
+        self._tree = QTreeWidget()
+        self._tree.setColumnCount(2)
+        self._tree.setHeaderHidden(True)
+        self._tree.setRootIsDecorated(False)
+        self._tree.setWordWrap(True)
+        self._tree.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+        self._tree.header().setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
+        self._tree.header().setStretchLastSection(True)
+        self._tree.setMinimumHeight(70)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._title)
+        layout.addWidget(self._tree)
+        self.hide()
+
+    @property
+    def title(self) -> str:
+        """What it is about."""
+        return str(self._title.text())
+
+    @property
+    def lines(self) -> dict[str, str]:
+        """What it says of each camera, by name."""
+        return {camera: str(item.text(1)) for camera, item in self._lines.items()}
+
+    @property
+    def bad(self) -> set[str]:
+        """Cameras with which something is wrong."""
+        return set(self._bad)
+
+    def begin(self, title: str) -> None:
+        """Begin a new report; one of the same title goes on."""
+        if title != self.title:
+            self._tree.clear()
+            self._lines = {}
+            self._bad = set()
+            self._title.setText(title)
+        self.show()
+
+    def put(self, camera: str, text: str, *, bad: bool = False) -> None:
+        """Say what became of a camera, in place of what was said before."""
+        item = self._lines.get(camera)
+        if item is None:
+            if len(self._lines) >= _MOST_LINES:
+                return
+            item = self._lines[camera] = QTreeWidgetItem([camera, ""])
+            item.setTextAlignment(0, Qt.AlignmentFlag.AlignTop)
+            self._tree.addTopLevelItem(item)
+        if item.text(1) != text:
+            item.setText(1, text)
+            item.setToolTip(1, text)
+        item.setForeground(1, _BAD if bad else QBrush())
+        (self._bad.add if bad else self._bad.discard)(camera)
+        self.show()
+
+    def put_results(self, camera: str, results: Mapping[str, SetResult] | Exception) -> None:
+        """Say what became of the settings of a camera."""
+        if isinstance(results, Exception):
+            self.put(camera, words(results), bad=True)
+        else:
+            self.put(camera, summary(results), bad=not all(result.ok for result in results.values()))
+
+
+def summary(results: Mapping[str, SetResult]) -> str:
+    """Say in one line what became of settings: those that were refused first, each with the reason."""
+    refused = [f"{title_of(name)}: {result.message}" for name, result in results.items() if not result.ok]
+    taken = {name: result for name, result in results.items() if result.ok}
+    if not results:
+        return "nothing to set"
+    if len(taken) > 3:
+        good = f"{len(taken)} settings as asked"
+    else:
+        good = ", ".join(
+            f"{title_of(name)} {_shown(result.asked if result.actual is None else result.actual)}"
+            for name, result in taken.items()
+        )
+    return "; ".join([*refused, good] if good else refused)
+
+
+def _shown(value: object) -> str:
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
