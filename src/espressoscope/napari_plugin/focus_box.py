@@ -78,14 +78,12 @@ class FocusBox(QGroupBox):
         grid.addWidget(self.speed_words, 1, 0)
         grid.addWidget(self.speed, 1, 1, 1, 2)
         grid.addWidget(self.stop, 1, 3)
-        for column, (word, box) in enumerate(
-            (("from", self.first), ("to", self.last), ("in steps of", self.step))
-        ):
+        for column, (word, box) in enumerate((("from", self.first), ("to", self.last), ("step", self.step))):
             box.setPrefix(f"{word} ")
             grid.addWidget(box, 2, column)
-        grid.addWidget(self.autofocus, 2, 3)
-        grid.addWidget(self.progress, 3, 0, 1, 4)
-        grid.addWidget(self.words, 4, 0, 1, 4)
+        grid.addWidget(self.autofocus, 3, 0, 1, 4)
+        grid.addWidget(self.progress, 4, 0, 1, 4)
+        grid.addWidget(self.words, 5, 0, 1, 4)
         self._timer = QTimer(self)
         self._timer.setInterval(_TICK_MS)
         self._timer.timeout.connect(self._tick)

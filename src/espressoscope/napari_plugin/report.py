@@ -48,6 +48,7 @@ class Report(QWidget):
         self._tree.header().setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
         self._tree.header().setStretchLastSection(True)
         self._tree.setMinimumHeight(70)
+        self._tree.setMaximumHeight(150)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._title)

@@ -35,7 +35,8 @@ class TracePlot(QWidget):
         self._meter = meter
         self.setFixedHeight(64)
         self.setToolTip(
-            "Blue: sharpness, from 0 to the highest of the last minute; orange: mean brightness, 0 to 255"
+            "Blue: sharpness in % of the mean per pixel, up to the highest of the last minute; "
+            "orange: mean brightness, 0 to 255; white: share of saturated pixels"
         )
 
     @property
@@ -50,8 +51,8 @@ class TracePlot(QWidget):
         if now - at > OLD_S:
             return f"{self.name}: no new picture for {now - at:.0f} s"
         return (
-            f"{self.name}: sharpness {figures.sharpness:.2f} %/px, brightness {figures.brightness:.0f}, "
-            f"{100 * figures.saturated:.1f} % saturated"
+            f"{self.name}: sharpness {figures.sharpness:.2f}, mean {figures.brightness:.0f}, "
+            f"{100 * figures.saturated:.1f} % white"
         )
 
     def paintEvent(self, event: Any) -> None:
