@@ -15,6 +15,7 @@ from espressoscope.cli.runs import info, repair
 from espressoscope.cli.simulate import simulate
 from espressoscope.cli.snap import snap
 from espressoscope.cli.stream import stream
+from espressoscope.cli.view import view
 from espressoscope.cli.watch import watch
 from espressoscope.cli.wifi import wifi
 
@@ -56,6 +57,7 @@ app.command(name="set")(set_settings)
 app.command()(snap)
 app.command()(stream)
 app.command()(watch)
+app.command()(view)
 app.command()(record)
 app.command()(info)
 app.command()(repair)
