@@ -55,6 +55,7 @@ PROGRAMS = (
     (("chromium", "chromium-browser", "google-chrome"), "chromium"),
     (("ip",), "iproute2"),
     (("Xvfb",), "xvfb"),
+    (("tiffinfo",), "libtiff-tools"),
 )
 PYTESTS = 2  # processes that share the tests, most of whose time is waiting
 # Libraries that Qt and software OpenGL need on Debian, for the plugin's tests: file and package.

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 INFO_KEYS = ["name", "url", "stream_url", "mac", "firmware"]
 FRAME_KEYS = ["received_at", "received_ns", "bytes", "width", "height", "sha256", "status"]
 COMMANDS = [
-    *("discover", "status", "set", "snap", "stream", "watch", "identify"),
-    *("doctor", "wifi", "simulate", "demo"),
+    *("discover", "status", "set", "snap", "stream", "watch", "view", "record", "info", "repair"),
+    *("identify", "doctor", "wifi", "simulate", "demo"),
 ]
 
 
