@@ -103,7 +103,7 @@ def _many(scenarios: dict[str, Scenario], plt: Any) -> Any:
         axes.set_xlabel("cameras")
         axes.set_ylim(bottom=0)
     panels[0].set_ylabel("CPU per frame, µs")
-    panels[0].legend(frameon=False)
+    panels[1].legend(frameon=False, loc="upper right")
     return figure
 
 
@@ -111,7 +111,7 @@ def _scale(scenarios: dict[str, Scenario], plt: Any) -> Any:
     # What was asked for beside the share of this machine that it was to take; the rest is in the tables.
     scenarios = {name: found for name, found in scenarios.items() if found["about"]["fitted"] != scale.MOST}
     lines = (len(scenarios) + 1) // 2
-    figure, panels = plt.subplots(lines, 2, figsize=(9, 1.9 * lines), layout="constrained", squeeze=False)
+    figure, panels = plt.subplots(lines, 2, figsize=(9, 2.1 * lines), layout="constrained", squeeze=False)
     for axes in panels.flat[len(scenarios) :]:
         axes.set_axis_off()
     for axes, (name, scenario) in zip(panels.flat, scenarios.items(), strict=False):
@@ -120,7 +120,7 @@ def _scale(scenarios: dict[str, Scenario], plt: Any) -> Any:
         axes.barh(rows[::-1], shares[::-1], color=[colour(row) for row in rows[::-1]])
         axes.set_xlim(0, 100)
         axes.set_xlabel("frames decoded, %")
-        axes.set_title(name, loc="left")
+        axes.set_title(name.replace(", ", ",\n"), loc="left", fontsize="medium")
     return figure
 
 
