@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from espressoscope.napari_plugin.settings_panel import SettingsPanel
+from espressoscope.napari_plugin.traces_panel import TracesPanel
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -13,5 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PANELS"]
 
-PANELS: tuple[tuple[str, Callable[[LiveSession, QWidget], QWidget]], ...] = ()
+PANELS: tuple[tuple[str, Callable[[LiveSession, QWidget], QWidget]], ...] = (
+    ("Settings", SettingsPanel),
+    ("Traces", TracesPanel),
+)
 """In the order of the tabs."""
