@@ -57,7 +57,7 @@ PROGRAMS = (
     (("Xvfb",), "xvfb"),
     (("tiffinfo",), "libtiff-tools"),
 )
-PYTESTS = 2  # processes that share the tests, most of whose time is waiting
+PYTESTS = 3  # processes that share the tests, most of whose time is waiting
 # Libraries that Qt and software OpenGL need on Debian, for the plugin's tests: file and package.
 LIBRARIES = (
     ("libGL.so.1", "libgl1"),
@@ -249,7 +249,7 @@ def programs() -> None:
 
 def missing_libraries() -> list[str]:
     """Give the Debian packages of libraries this machine lacks; none where there is no apt."""
-    if not (sys.platform == "linux" and shutil.which("apt-get")):
+    if shutil.which("apt-get") is None:
         return []
     folders = [*Path("/usr/lib").glob("*-linux-gnu*"), *Path("/lib").glob("*-linux-gnu*"), Path("/usr/lib")]
     return [package for file, package in LIBRARIES if not any((folder / file).exists() for folder in folders)]
