@@ -75,6 +75,17 @@ def test_it_ends_by_frames_and_never_overwrites(cameras: list[SimulatedCamera], 
     assert len(es.open_run(tmp_path / "open")[camera.info.name]) == open_ended.frames_written
 
 
+def test_some_cameras_of_a_fleet(cameras: list[SimulatedCamera], tmp_path: Path) -> None:
+    with es.Fleet([camera.url for camera in cameras[:2]]) as fleet:
+        first, second = fleet.names
+        for wrong, error in (([], ValueError), (["nobody"], KeyError)):
+            with pytest.raises(error):
+                fleet.record(tmp_path / "run", cameras=wrong)
+        with fleet.record(tmp_path / "run", frames=3, cameras=[second]):
+            fleet.add(cameras[2].url)
+    assert tuple(es.open_run(tmp_path / "run")) == (second,)
+
+
 def command(*arguments: object, **options: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "espressoscope", *map(str, arguments)],

@@ -11,9 +11,8 @@ import time
 from typing import TYPE_CHECKING
 
 from espressoscope.api.exposure import ExposureLock, copy_exposure, exposure_of
+from espressoscope.api.fleet_record import FleetRecording
 from espressoscope.api.frame_sets import FrameSetStream
-from espressoscope.api.membership import FleetHandle
-from espressoscope.api.recorder import Recorder
 from espressoscope.api.side_by_side import keep_streaming
 from espressoscope.api.stream import check_waiting
 from espressoscope.api.upkeep import settings_of
@@ -24,7 +23,6 @@ from espressoscope.errors import CameraError, SettingError
 from espressoscope.model import LinkState
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterable
 
     import numpy as np
@@ -38,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Fleet"]
 
 
-class Fleet(FleetHandle):
+class Fleet(FleetRecording):
     """Several cameras, each under a name of its own: a mapping of name to `Camera`.
 
     Entering it reaches all of them side by side and never raises because one of them does not answer: such a
@@ -173,41 +171,6 @@ class Fleet(FleetHandle):
         stream = FrameSetStream(runtime, sets, timeout, self._followers)
         self._bring_in(stream, runtime)
         return stream
-
-    def record(
-        self,
-        path: str | os.PathLike[str],
-        seconds: float | None = None,
-        frames: int | None = None,
-        *,
-        keep_free: int | None = None,
-    ) -> Recorder:
-        """Record the frames of all cameras, byte for byte with their times, into a new folder.
-
-        Starts the streams that do not run. Cameras that are not there are recorded from when they are.
-
-        Parameters
-        ----------
-        path, seconds, keep_free
-            As for `Camera.record`.
-        frames : int, optional
-            Of each camera.
-
-        Returns
-        -------
-        Recorder
-
-        Raises
-        ------
-        RecordingError
-            The folder cannot be used.
-        ValueError
-            `seconds`, `frames` or `keep_free` is out of range.
-        """
-        runtime = self._opened()
-        recorder = Recorder(path, seconds, frames, keep_free, self._followers)
-        self._bring_in(recorder, runtime)
-        return recorder
 
     # ---- pictures ---------------------------------------------------------------------------------
 

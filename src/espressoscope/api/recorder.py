@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
-import contextlib
 import json
 import math
 import threading
@@ -11,18 +9,21 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from espressoscope.api.follower import take_frames
+from espressoscope.api.follower import leave_frames, take_frames
 
 if TYPE_CHECKING:
+    import concurrent.futures
     import os
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
     from types import TracebackType
 
-    from espressoscope.api.follower import Follower
+    from espressoscope.api.follower import Follower, Place
+    from espressoscope.api.keeper import FrameKeeper
     from espressoscope.api.runtime import Runtime
     from espressoscope.engine.session import CameraSession
     from espressoscope.model import CameraInfo, SettingValue
+    from espressoscope.recording.kept import LastFrames
     from espressoscope.recording.track import CameraTrack
 
 __all__ = ["RecordProgress", "Recorder", "software"]
@@ -91,6 +92,12 @@ class Recorder:
         Bytes of the disk to leave free; else 100 MB, or 2 % of a smaller disk.
     followers : set
         Of the camera or fleet.
+    only : frozenset of str, optional
+        Names of the cameras to record; else every one that joins.
+    keeper : FrameKeeper, optional
+        Has the frames from before this call.
+    before : float
+        Seconds of them to begin with.
     """
 
     def __init__(
@@ -100,7 +107,11 @@ class Recorder:
         frames: int | None,
         keep_free: int | None,
         followers: set[Follower],
+        only: frozenset[str] | None = None,
+        keeper: FrameKeeper | None = None,
+        before: float = 0.0,
     ) -> None:
+        asked_ns = time.perf_counter_ns()
         if seconds is not None and not 0 < seconds < math.inf:
             raise ValueError("seconds must be positive")
         if frames is not None and frames < 1:
@@ -110,8 +121,12 @@ class Recorder:
         from espressoscope.recording.writer import RunWriter  # loads numpy, which other calls need not
 
         self._frames = frames
+        self._only = only
+        self._keeper = keeper
+        self._asked_ns = asked_ns
+        self._before_s = before
         self._lock = threading.RLock()
-        self._places: dict[str, tuple[Runtime, CameraSession, CameraTrack]] = {}
+        self._places: dict[str, Place[CameraTrack]] = {}
         self._known: dict[str, dict[str, SettingValue | None]] = {}
         self._closed = False
         self._followers = followers
@@ -130,11 +145,15 @@ class Recorder:
         pending: set[concurrent.futures.Future[Any]],
     ) -> None:
         """Record a camera from now on; `Camera` and `Fleet` call this."""
+        if self._only is not None and name not in self._only:
+            return
         with self._lock:
             if self._closed or name in self._places:
                 return
             track = self._writer.tracks.get(name)
+            earlier = None
             if track is None:
+                earlier = None if self._keeper is None else self._keeper.of(name)
                 settings = self._known[name] = _values(session)
                 track = self._writer.add(name, {**_facts(session.info), "settings": settings})
                 track.most_frames = self._frames
@@ -142,25 +161,35 @@ class Recorder:
                     track.until_ns = round(self._end * 1e9) + session.link.wall_offset_ns
             place = self._places[name] = (runtime, session, track)
         try:
-            take_frames(runtime, session, track, pending)
+            first = None if earlier is None else self._beginning(place, earlier)
+            take_frames(runtime, session, track, pending, first)
         except BaseException:
             self.part(name)
             raise
         if self._places.get(name) is not place:  # closed meanwhile, maybe before its frames were taken
-            self._leave([place])
+            leave_frames([place])
+
+    def _beginning(self, place: Place[CameraTrack], earlier: LastFrames) -> Callable[[], None]:
+        """Give what hands over the frames from before the call, and those that came since."""
+        _, session, track = place
+        asked_ns = self._asked_ns + session.link.wall_offset_ns
+
+        def begin() -> None:
+            frames = earlier.since(asked_ns - round(self._before_s * 1e9))
+            track.begin([frame for frame in frames if frame.received_ns < asked_ns])
+            for frame in frames:
+                if frame.received_ns >= asked_ns:
+                    track.put(frame)
+
+        track.note("trigger", f"{self._before_s:g} s before it were asked for", asked_ns)
+        return begin
 
     def part(self, name: str) -> None:
         """Record a camera no more; `Camera` and `Fleet` call this."""
         with self._lock:
             place = self._places.pop(name, None)
         if place is not None:
-            self._leave([place])
-
-    def _leave(self, places: list[tuple[Runtime, CameraSession, CameraTrack]]) -> None:
-        for runtime, session, track in places:
-            if runtime.problem() is None:
-                with contextlib.suppress(concurrent.futures.CancelledError, RuntimeError):  # it is ending
-                    runtime.call(session.leave_frames(track), pending=set())
+            leave_frames([place])
 
     def _look(self) -> None:
         """Note settings that have changed; on the recording's own thread, about once a second."""
@@ -272,7 +301,7 @@ class Recorder:
             places = list(self._places.values())
             self._places.clear()
         self._writer.stop()
-        self._leave(places)
+        leave_frames(places)
         self._writer.close()
         self._followers.discard(self)
 
