@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from espressoscope.api.discover import SearchProgress, discover
     from espressoscope.api.exposure import ExposureLock
     from espressoscope.api.fleet import Fleet
+    from espressoscope.api.keeper import FrameKeeper, KeptFrames
     from espressoscope.api.recorder import Recorder, RecordProgress
     from espressoscope.api.runs import open_run, repair_run
     from espressoscope.api.wifi import WifiStep, join_wifi
@@ -51,7 +52,9 @@ _HOME = {
     "FleetFile": "lab.fleet_file",
     "FleetFileError": "errors",
     "Frame": "model",
+    "FrameKeeper": "api.keeper",
     "FrameSet": "model",
+    "KeptFrames": "api.keeper",
     "LinkState": "model",
     "Member": "lab.entries",
     "RecordProgress": "api.recorder",
@@ -87,7 +90,9 @@ __all__ = [
     "FleetFile",
     "FleetFileError",
     "Frame",
+    "FrameKeeper",
     "FrameSet",
+    "KeptFrames",
     "LinkState",
     "Member",
     "RecordProgress",

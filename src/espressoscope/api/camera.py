@@ -6,16 +6,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from espressoscope.api.blink import blink_lamp
-from espressoscope.api.recorder import Recorder
+from espressoscope.api.camera_record import CameraRecording
 from espressoscope.api.stream import FrameStream, check_waiting, no_frame_error
-from espressoscope.api.upkeep import CameraUpkeep
 from espressoscope.api.view import PictureView
 from espressoscope.engine.link import STALL_S
 from espressoscope.engine.slot import Subscription
 from espressoscope.errors import CameraError
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Mapping
 
     import numpy as np
@@ -36,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Camera"]
 
 
-class Camera(CameraUpkeep):
+class Camera(CameraRecording):
     """An ESP32 camera on the network.
 
     Nothing happens on the network before `open`, which ``with`` and every first use call. All methods may be
@@ -325,47 +323,6 @@ class Camera(CameraUpkeep):
             view.close()
             raise
         return view
-
-    def record(
-        self,
-        path: str | os.PathLike[str],
-        seconds: float | None = None,
-        frames: int | None = None,
-        *,
-        keep_free: int | None = None,
-    ) -> Recorder:
-        """Record its frames, byte for byte with their times, into a new folder.
-
-        Parameters
-        ----------
-        path : str or path
-            The folder: new, or empty. Nothing is ever overwritten.
-        seconds, frames : optional
-            When to end; else with `Recorder.stop`, or the end of the ``with`` block.
-        keep_free : int, optional
-            Bytes of the disk to leave free; else 100 MB, or 2 % of a smaller disk.
-
-        Returns
-        -------
-        Recorder
-
-        Raises
-        ------
-        RecordingError
-            The folder cannot be used.
-        UnsupportedError
-            It sends no pictures.
-        ValueError
-            `seconds`, `frames` or `keep_free` is out of range.
-        """
-        runtime, session = self._opened()
-        recorder = Recorder(path, seconds, frames, keep_free, self._followers)
-        try:
-            recorder.join(session.link.name, runtime, session, self._pending)
-        except BaseException:
-            recorder.close()
-            raise
-        return recorder
 
     def latest(self, timeout: float = 5.0, after: int | None = None) -> Frame:
         """Give the newest whole frame, starting the stream when it does not run; it then runs until `close`.

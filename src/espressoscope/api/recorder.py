@@ -181,7 +181,7 @@ class Recorder:
                 if frame.received_ns >= asked_ns:
                     track.put(frame)
 
-        track.note("trigger", f"{self._before_s:g} s before it were asked for", asked_ns)
+        track.note("trigger", f"asked for at this time, from {self._before_s:g} s before on", asked_ns)
         return begin
 
     def part(self, name: str) -> None:

@@ -17,7 +17,7 @@ from espressoscope.recording.segment import Entry, PartlyStored, SegmentWriter
 from espressoscope.recording.shapes import Shaper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from espressoscope.model import Frame
@@ -96,7 +96,7 @@ class CameraTrack:
         self._hand_over = hand_over
         self._waiting: deque[Frame] = deque()
         self._put_bytes = self._taken_bytes = 0  # each changed by one thread only
-        self._accepted = 0
+        self._accepted = self._earlier = self._earlier_bytes = 0
         self._refused = self._unstored = 0  # likewise
         self._notes: deque[tuple[int, str, str]] = deque()
         self._shaper = Shaper()
@@ -109,13 +109,24 @@ class CameraTrack:
 
     # ---- on the loop's thread -----------------------------------------------------------------------
 
+    def begin(self, frames: Sequence[Frame]) -> None:
+        """Take frames from before the first `put`, once: they have been in memory anyway, and count extra."""
+        self._earlier_bytes = sum(len(frame.jpeg) for frame in frames)
+        self._put_bytes += self._earlier_bytes
+        self._earlier = len(frames)
+        self._waiting.extend(frames)
+
     def put(self, frame: Frame) -> bool:
         """Take a frame; never blocks. True when it had to be let go."""
         if self.closed or frame.received_ns >= self.until_ns:
             return False
         if self.most_frames is not None and self._accepted >= self.most_frames:
             return False
-        if len(self._waiting) >= MOST_FRAMES or self._put_bytes - self._taken_bytes >= MOST_BYTES:
+        waiting_bytes = self._put_bytes - self._taken_bytes
+        if (
+            len(self._waiting) >= MOST_FRAMES + self._earlier
+            or waiting_bytes >= MOST_BYTES + self._earlier_bytes
+        ):
             self._refused += 1
             return True
         self._accepted += 1
@@ -128,9 +139,9 @@ class CameraTrack:
 
     # ---- on any thread ------------------------------------------------------------------------------
 
-    def note(self, kind: str, text: str) -> None:
-        """Have something written into the log that is no frame."""
-        self._notes.append((time.time_ns(), kind, text))
+    def note(self, kind: str, text: str, time_ns: int | None = None) -> None:
+        """Have something written into the log that is no frame; `time_ns` else is now."""
+        self._notes.append((time.time_ns() if time_ns is None else time_ns, kind, text))
 
     @property
     def dropped(self) -> int:
@@ -140,7 +151,7 @@ class CameraTrack:
     @property
     def complete(self) -> bool:
         """Whether all frames asked for are written."""
-        return self.most_frames is not None and self.frames_written >= self.most_frames
+        return self.most_frames is not None and self.frames_written >= self.most_frames + self._earlier
 
     @property
     def waiting(self) -> int:
