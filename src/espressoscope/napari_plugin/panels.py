@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from espressoscope.napari_plugin.record_panel import RecordPanel
 from espressoscope.napari_plugin.settings_panel import SettingsPanel
 from espressoscope.napari_plugin.traces_panel import TracesPanel
 
@@ -18,6 +19,7 @@ __all__ = ["PANELS"]
 
 PANELS: tuple[tuple[str, Callable[[LiveSession, QWidget], QWidget]], ...] = (
     ("Settings", SettingsPanel),
+    ("Record", RecordPanel),
     ("Traces", TracesPanel),
 )
 """In the order of the tabs."""
