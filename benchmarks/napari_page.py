@@ -1,0 +1,115 @@
+"""What `benchmarks.napari_live` found, as a table and as docs/performance-napari.md."""
+
+from __future__ import annotations
+
+import statistics
+import textwrap
+from datetime import UTC, datetime
+from typing import Any
+
+from benchmarks.harness import REPO
+from benchmarks.results import machine
+
+PAGE = REPO / "docs" / "performance-napari.md"
+GAP_MS = 50.0
+BUSY_PERCENT = 30.0
+FPS = {"1 x VGA": 24.0, "24 x 320x240": 24.0, "24 x VGA": 20.0}
+BEFORE = {
+    ("24 x 320x240", "live"): "7.7 fps",
+    ("24 x VGA", "live"): "2.2 fps, gap 472 ms",
+    ("24 x VGA", "discovery"): "frozen 5.1 s",
+    ("24 x VGA", "live on"): "frozen 1 s",
+    ("24 x VGA", "snap"): "frozen 2.5-13 s",
+    ("24 x VGA", "settings of all cameras"): "none can be set",
+    ("24 x VGA", "a camera stalls"): "hangs > 15 s",
+}
+"""omniscope-viewer, after repairs that let it open, on a machine like this one."""
+TOOK_S = {"dead cameras: live off": 0.5, "the widget closes": 0.5, "add": 1.0}
+HEAD = ("situation", "worst gap, ms", "of it computed", "CPU, %", "shown fps", "age p50 / p99, ms", "took, s")
+
+
+def table(runs: list[list[dict[str, Any]]]) -> str:
+    """Give the figures of all runs as a table of Markdown, medians of the runs."""
+    by_key: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for rows in runs:
+        for row in rows:
+            by_key.setdefault((row["scene"], row["what"]), []).append(row)
+    lines = [[*HEAD, "holds", "omniscope-viewer"]]
+    for key, rows in by_key.items():
+        lines.append(_line(key, rows))
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    lines.insert(1, ["-" * width for width in widths])
+    return "\n".join(
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
+        for line in lines
+    )
+
+
+def _line(key: tuple[str, str], rows: list[dict[str, Any]]) -> list[str]:
+    scene, what = key
+    gap, computed = _median(rows, "gap_ms"), _median(rows, "computed_ms")
+    busy, fps = _median(rows, "main_percent"), _median(rows, "shown_fps")
+    took = _median(rows, "added_s" if what == "add" else "took_s")
+    wrong = []
+    if gap is not None and gap > GAP_MS and "alone" not in scene:
+        wrong.append("gap")
+    if what == "live":
+        wrong += ["CPU"] * (busy is not None and busy > BUSY_PERCENT)
+        wrong += ["fps"] * (fps is not None and fps < FPS[scene])
+    if what in TOOK_S and (took is None or took > TOOK_S[what]):
+        wrong.append("time")
+    live = what == "live"
+    gaps = [row["gap_ms"] for row in rows if "gap_ms" in row]
+    spread = f" ({min(gaps):.0f}-{max(gaps):.0f})" if len(gaps) > 1 else ""
+    return [
+        f"{scene}: {what}",
+        "" if gap is None else f"{gap:.0f}{spread}",
+        "" if computed is None else f"{computed:.0f}",
+        f"{busy:.0f}" if live and busy is not None else "",
+        f"{fps:.1f}" if live and fps is not None else "",
+        f"{_median(rows, 'age_p50_ms'):.0f} / {_median(rows, 'age_p99_ms'):.0f}" if live else "",
+        "" if took is None else f"{took:.2f}",
+        ("no: " + ", ".join(wrong)) if wrong else "yes" if "alone" not in scene else "",
+        BEFORE.get(key, ""),
+    ]
+
+
+def _median(rows: list[dict[str, Any]], name: str) -> float | None:
+    values = [row[name] for row in rows if row.get(name) is not None]
+    return statistics.median(values) if values else None
+
+
+def page(runs: list[list[dict[str, Any]]], how: str, busy: float | None) -> str:
+    """Write docs/performance-napari.md."""
+    about = machine()
+    from importlib.metadata import version
+
+    versions = ", ".join(f"{name} {version(name)}" for name in ("napari", "vispy", "PyQt6", "numpy"))
+    words = (
+        f"{about['cores']} cores of {about['processor']}, {about['system']}, {about['kernel']}, Python "
+        f"{about['python']}, {versions}; Xvfb 1920x1200 with software OpenGL. {how}, "
+        f"{datetime.now(UTC):%Y-%m-%d}; others used {busy} % of a core meanwhile."
+    )
+    wrapped = "\n".join(textwrap.wrap(words, 108, break_long_words=False, break_on_hyphens=False))
+    return TEXT.format(machine=wrapped, table=table(runs))
+
+
+TEXT = """# The napari plugin in figures
+
+`python -m benchmarks.napari_live --page` writes this page; `--short` takes two minutes.
+
+{machine}
+
+The worst gap is the longest time in which napari did not answer: from one beat of a 4 ms timer on the
+thread that draws to the next, the median over the runs of each run's maximum (smallest and largest in
+brackets). "Of it computed" is that thread's own CPU time in that gap; for the rest it waited for a
+processor or for Python's lock. "Shown fps" counts new pictures that were drawn, per camera; their age
+runs from the last byte received to the end of drawing. "Took" is until all cameras are there, live,
+stopped or let go. A gap holds up to 50 ms; CPU is that of the thread that draws, in percent of a core,
+and holds up to 30 while live.
+
+{table}
+
+"napari alone" is napari without a plugin: what closing it costs anyway. Figures of omniscope-viewer, the
+plugin there was before, were taken once after five repairs that let it open.
+"""
