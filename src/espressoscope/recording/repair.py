@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from espressoscope.recording.contents import Contents, Entries
     from espressoscope.recording.recorded import Recording
 
-__all__ = ["Repaired", "repair_run"]
+__all__ = ["Repaired", "repair_run", "repair_segment"]
 
 _BLOCK_PAGES = 256
 _LINK = struct.Struct("<Q")
@@ -131,14 +131,14 @@ def _repair_camera(recording: Recording, software: str) -> Repaired:
     for segment in recording.segments:
         if segment.contents.closed:
             continue
-        linked, bad = _repair_segment(segment.path, recording.name, software)
+        linked, bad = repair_segment(segment.path, recording.name, software)
         segments += 1
         relinked += linked
         damaged += bad
     return Repaired(recording.name, segments, relinked, damaged, _complete_log(recording))
 
 
-def _repair_segment(path: Path, camera: str, software: str) -> tuple[int, int]:
+def repair_segment(path: Path, camera: str, software: str) -> tuple[int, int]:
     """Link what is not linked, and put the end on; tell how many frames were linked, how many are damaged."""
     file = GrowingFile(path, new=False)
     try:
