@@ -62,6 +62,7 @@ THIRD_PARTIES: dict[str, set[str]] = {
     "cli": {"typer", "rich"},
     "cli.contact_sheet": {"PIL"},
     "napari_plugin": {"numpy", "napari", "qtpy", "superqt"},
+    "napari_plugin.picture_files": {"PIL"},
 }
 
 # The plain rooms and wire hold no socket, thread or clock.

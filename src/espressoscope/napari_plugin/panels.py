@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from espressoscope.napari_plugin.record_panel import RecordPanel
 from espressoscope.napari_plugin.settings_panel import SettingsPanel
+from espressoscope.napari_plugin.snap_panel import SnapPanel
 from espressoscope.napari_plugin.traces_panel import TracesPanel
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ __all__ = ["PANELS"]
 
 PANELS: tuple[tuple[str, Callable[[LiveSession, QWidget], QWidget]], ...] = (
     ("Settings", SettingsPanel),
+    ("Snap", SnapPanel),
     ("Record", RecordPanel),
     ("Traces", TracesPanel),
 )

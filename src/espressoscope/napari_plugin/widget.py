@@ -66,7 +66,10 @@ class LiveWidget(QWidget):
         self.words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.tabs = QTabWidget()
         for title, make in PANELS:
-            self.tabs.addTab(make(session, self.tabs), title)
+            panel = make(session, self.tabs)
+            if hasattr(panel, "attach"):  # it makes layers
+                panel.attach(napari_viewer)
+            self.tabs.addTab(panel, title)
         self.tabs.setVisible(bool(PANELS))
         row = QHBoxLayout()
         row.addWidget(self.live, 2)

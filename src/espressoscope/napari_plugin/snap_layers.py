@@ -1,0 +1,266 @@
+"""Snapped pictures as layers of napari: a layer each of a few, a stack with a slider of many.
+
+Why: napari takes 230 to 280 ms of the thread that draws to take in a layer (its controls, its shaders), and
+65 ms more to paint it the first time; 24 layers stop everything for more than six seconds. To give a layer it
+has already a longer array takes 20 ms, however many pictures come with it. So the pictures of one snap of up
+to `LAYERS_MOST` cameras become layers, one at a time with pauses in between; those of more cameras are put
+behind the others of their size in one stack, whose slider goes to the first of them. Only the first picture
+of a size makes a layer then. What is copied is copied on a thread of the session (`Stack.append`).
+
+No picture is ever replaced. Layers stand above the live ones, where they cover none and cannot be taken for
+live.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from espressoscope.napari_plugin.snapping import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import napari
+    from numpy.typing import NDArray
+
+    from espressoscope.napari_plugin.session import LiveSession
+    from espressoscope.napari_plugin.snapping import Snapped
+
+__all__ = ["MOST_BYTES", "SnapLayers", "Stack", "Taken"]
+
+MOST_BYTES: Final = 2 * 1024**3
+"""Of pictures in layers of ours; then none is snapped before layers are removed."""
+MOST_STACK_BYTES: Final = 1024**3
+"""Of one stack; then another one begins."""
+PAUSE_MS: Final = 150
+"""Left to everything else between two changes of layers, at least; twice as long as the last one took."""
+_ROOM: Final = 8
+GAP: Final = 0.02
+"""Between snapped and live layers, as a share of the height."""
+
+
+class Taken(NamedTuple):
+    """A picture and its pixels, (H, W, 3) uint8."""
+
+    picture: Snapped
+    image: NDArray[np.uint8]
+
+
+class Stack:
+    """Pictures of one size, one behind the other.
+
+    Attributes
+    ----------
+    shown : (N, H, W, 3) uint8
+        What its layer shows; part of an array with room for more.
+    entries : list of dict
+        What is known of each.
+    layer : napari.layers.Image or None
+        Its layer.
+    told : object
+        What the layer was given as data; both are touched by the thread that draws only.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shown: NDArray[np.uint8] = np.empty((0, *shape), np.uint8)
+        self.entries: list[dict[str, Any]] = []
+        self.layer: Any = None
+        self.told: Any = None
+        self._room = self.shown
+
+    def append(self, taken: Sequence[Taken]) -> int:
+        """Put pictures behind the others; give the place of the first. On a thread of the session."""
+        first = len(self.shown)
+        wanted = first + len(taken)
+        if wanted > len(self._room):
+            room = np.empty((max(wanted, 2 * first, _ROOM), *self.shown.shape[1:]), np.uint8)
+            room[:first] = self.shown
+            self._room = room
+        for place, each in enumerate(taken, first):
+            self._room[place] = each.image
+        self.shown = self._room[:wanted]
+        self.entries = [*self.entries, *(_entry(each.picture) for each in taken)]
+        return first
+
+
+class SnapLayers(QObject):
+    """Snapped pictures of one widget in a viewer.
+
+    Parameters
+    ----------
+    session : LiveSession
+        Copies on its threads; after its end no layer is made any more.
+    viewer : napari.Viewer
+        Gets the layers, which stay there when the widget is closed.
+    """
+
+    shown = Signal(object)
+    """list of Snapped: they have become layers."""
+
+    def __init__(self, session: LiveSession, viewer: napari.Viewer, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._viewer: Any = viewer
+        self._stacks: dict[tuple[Any, ...], Stack] = {}
+        self._copying = 0
+        self._queue: deque[Callable[[], object]] = deque()
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self._next)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all snapped pictures in the viewer."""
+        return sum(layer.data.nbytes for layer in self._viewer.layers if _is_ours(layer))
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything put in has become layers."""
+        return not (self._queue or self._copying or self._timer.isActive())
+
+    def put_single(self, taken: Taken, column: int) -> None:
+        """Make a layer of a picture soon, so far to the right of the first column."""
+        self._enqueue(lambda: self._add_single(taken, column))
+
+    def put_many(self, taken: Sequence[Taken]) -> None:
+        """Put pictures into the stacks of their sizes soon, in this order."""
+        groups: dict[tuple[Any, ...], list[Taken]] = {}
+        for each in taken:
+            groups.setdefault((each.image.shape, each.picture.look.pixel_um), []).append(each)
+        for key, group in groups.items():
+            stack = self._stack(key, sum(each.image.nbytes for each in group))
+            self._copying += self._session.run(
+                lambda stack=stack, group=group: (  # type: ignore[misc]
+                    stack,
+                    group,
+                    stack.append(group),
+                    stack.shown,
+                    stack.entries,
+                ),
+                self._appended,
+                lane="snaps",
+            )
+
+    def _stack(self, key: tuple[Any, ...], nbytes: int) -> Stack:
+        """Give the stack that takes more: not one whose layer is gone or was changed, nor a full one."""
+        stack = self._stacks.get(key)
+        layer = None if stack is None else stack.layer
+        if (
+            stack is None
+            or (layer is not None and (layer not in self._viewer.layers or layer.data is not stack.told))
+            or stack.shown.nbytes + nbytes > MOST_STACK_BYTES
+        ):
+            stack = self._stacks[key] = Stack(key[0])
+        return stack
+
+    def _appended(
+        self, what: tuple[Stack, list[Taken], int, NDArray[np.uint8], list[dict[str, Any]]]
+    ) -> None:
+        self._copying -= 1
+        self._enqueue(lambda: self._show_stack(*what))
+
+    # ---- one change of layers at a time -----------------------------------------------------------------
+
+    def _enqueue(self, change: Callable[[], object]) -> None:
+        self._queue.append(change)
+        if not self._timer.isActive():
+            self._timer.start(0)
+
+    def _next(self) -> None:
+        if not self._queue or self._session.closed:
+            self._queue.clear()
+            return
+        began = time.perf_counter()
+        self._queue.popleft()()
+        took_ms = round(1000 * (time.perf_counter() - began))
+        self._timer.start(max(PAUSE_MS, 2 * took_ms))
+
+    def _add_single(self, taken: Taken, column: int) -> None:
+        self._add(taken.image, taken.picture.name, taken.picture, [_entry(taken.picture)], column)
+        self.shown.emit([taken.picture])
+
+    def _show_stack(
+        self,
+        stack: Stack,
+        group: list[Taken],
+        first: int,
+        shown: NDArray[np.uint8],
+        entries: list[dict[str, Any]],
+    ) -> None:
+        layer = stack.layer
+        if layer is not None and layer in self._viewer.layers:
+            layer.data = shown
+            layer.metadata = {**layer.metadata, "espressoscope": {"snap": True, "pictures": entries}}
+        else:
+            if layer is not None:  # removed by the user a moment ago: the new ones alone
+                shown, entries, first = shown[first:], entries[first:], 0
+                self._stacks = {key: each for key, each in self._stacks.items() if each is not stack}
+            height, width = shown.shape[1:3]
+            stack.layer = self._add(shown, f"Snaps {width} x {height}", group[0].picture, entries)
+        stack.told = stack.layer.data
+        self.show_at(stack.layer, first)
+        self.shown.emit([each.picture for each in group])
+
+    def _add(
+        self,
+        data: NDArray[np.uint8],
+        name: str,
+        picture: Snapped,
+        entries: list[dict[str, Any]],
+        column: int = 0,
+    ) -> Any:
+        um = picture.look.pixel_um
+        each, unit = (1.0, "pixel") if um is None else (um, "um")
+        more = data.ndim - 3
+        up, aside = -(1 + GAP) * data.shape[-3] * each, (0.5 + column * (1 + GAP) * data.shape[-2]) * each
+        before = any(_is_ours(layer) for layer in self._viewer.layers)
+        layer = self._viewer.add_image(
+            data,
+            rgb=True,
+            name=name,
+            metadata={"espressoscope": {"snap": True, "pictures": entries}},
+            contrast_limits=(0, 255),
+            cache=False,
+            scale=(*(1.0,) * more, each, each),
+            translate=(*(0.0,) * more, up, aside),
+            units=(*("pixel",) * more, unit, unit),
+            axis_labels=(*("picture",) * more, "y", "x"),
+        )
+        if not before:  # where it can be seen; later ones stand in the same place
+            self._viewer.fit_to_view()
+        return layer
+
+    def show_at(self, layer: Any, place: int) -> None:
+        """Move the slider to a picture of a stack."""
+        axis = self._viewer.dims.ndim - layer.ndim
+        if layer.ndim > 2 and layer in self._viewer.layers:
+            self._viewer.dims.set_current_step(axis, place)
+
+    def reveal(self, picture: Snapped) -> bool:
+        """Bring a picture to the front, or its stack's slider to it; false when its layer is gone."""
+        for layer in reversed(tuple(self._viewer.layers)):
+            for place, entry in enumerate(_entries(layer)):
+                if entry["jpeg"] is picture.frame.jpeg:
+                    layer.visible = True
+                    self._viewer.layers.selection.active = layer
+                    self.show_at(layer, place)
+                    return True
+        return False
+
+
+def _entry(picture: Snapped) -> dict[str, Any]:
+    return {"picture": picture.name, **describe(picture), "jpeg": picture.frame.jpeg}
+
+
+def _entries(layer: Any) -> list[dict[str, Any]]:
+    ours = layer.metadata.get("espressoscope")
+    return ours.get("pictures", []) if isinstance(ours, dict) else []
+
+
+def _is_ours(layer: Any) -> bool:
+    return bool(_entries(layer))

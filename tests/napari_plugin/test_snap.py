@@ -1,0 +1,216 @@
+"""Snap: the right picture in the right layer with all that is known of it, and files that replace nothing."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from espressoscope import sim
+
+pytest.importorskip("napari")
+
+from qtpy.QtCore import Qt
+
+from espressoscope.napari_plugin.picture_files import file_stem, save
+from espressoscope.napari_plugin.pictures import Look
+from espressoscope.napari_plugin.snap_panel import SnapPanel
+from espressoscope.napari_plugin.snapping import take
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import napari
+
+    from espressoscope.napari_plugin.widget import LiveWidget
+
+pytestmark = pytest.mark.filterwarnings("default")
+PATIENCE_MS = 30_000
+
+
+@pytest.fixture(scope="module")
+def six() -> Iterator[list[sim.SimulatedCamera]]:
+    with sim.simulate(6, port=0, framesize="QVGA", fps=6, prerender=True) as cameras:
+        yield cameras
+
+
+@pytest.fixture
+def panel(widget: LiveWidget, qtbot: Any) -> SnapPanel:
+    (panel,) = widget.findChildren(SnapPanel)
+    widget.tabs.setCurrentWidget(panel)
+    return panel
+
+
+def bring_in(widget: LiveWidget, qtbot: Any, cameras: list[sim.SimulatedCamera]) -> dict[str, int]:
+    """Give the number of each camera by its name."""
+    widget.session.add([camera.url for camera in cameras])
+    qtbot.waitUntil(lambda: len(widget.session.names) == len(cameras), timeout=PATIENCE_MS)
+    numbers = {camera.url: camera.number for camera in cameras}
+    return {name: numbers[widget.session.camera(name).info.url] for name in widget.session.names}  # type: ignore[union-attr]
+
+
+def snap(panel: SnapPanel, qtbot: Any) -> None:
+    qtbot.mouseClick(panel.snap, Qt.MouseButton.LeftButton)
+    assert panel.busy
+    qtbot.waitUntil(lambda: not panel.busy, timeout=PATIENCE_MS)
+
+
+def snapped(viewer: napari.Viewer) -> list[tuple[Any, list[dict[str, Any]]]]:
+    """Give layers of snapped pictures, and what is known of each picture."""
+    layers = [(layer, layer.metadata.get("espressoscope", {}).get("pictures")) for layer in viewer.layers]
+    return [(layer, entries) for layer, entries in layers if entries]
+
+
+def number_in(picture: Any) -> int | None:
+    reading = sim.read_strip(np.ascontiguousarray(picture))
+    return None if reading is None else reading.camera
+
+
+def test_a_few_become_layers_with_all_that_is_known_and_files_as_sent(
+    widget: LiveWidget, panel: SnapPanel, viewer: napari.Viewer, qtbot: Any, tmp_path: Path
+) -> None:
+    with sim.SimulatedCamera(framesize="QVGA", fps=6, number=9) as camera:
+        (name,) = bring_in(widget, qtbot, [camera])
+        qtbot.waitUntil(lambda: widget.screen.passes > 1, timeout=PATIENCE_MS)
+        widget.session.set_look(name, Look(turns=1, pixel_um=2.5))
+        panel.folder.setText(str(tmp_path))
+        panel.at_once.setCurrentIndex(1)
+        snap(panel, qtbot)
+        ((layer, (entry,)),) = snapped(viewer)
+        assert layer.name == entry["picture"]
+        assert layer.name.startswith(f"{name} 20")
+        assert layer.data.shape == (320, 240, 3)
+        assert number_in(np.rot90(layer.data, -1)) == 9
+        assert tuple(layer.scale) == (2.5, 2.5)
+        assert str(layer.units[-1]) == "micrometer"
+        assert layer.extent.world[1][0] < 0  # above the live picture: it covers nothing
+        assert (entry["firmware"], entry["mac"]) == ("matchboxscope", camera.info.mac)
+        assert entry["settings"]["framesize"] == "QVGA"
+        assert entry["time"].endswith("Z")
+        assert np.datetime64(entry["time"][:-1], "us").astype(int) == entry["time_ns"] // 1000
+        qtbot.waitUntil(lambda: "Saved" in panel.words.text(), timeout=PATIENCE_MS)
+        (file,) = tmp_path.iterdir()
+        assert file.read_bytes() == entry["jpeg"]
+        assert any(frame.jpeg == entry["jpeg"] for frame in camera.sent)
+
+        # Another size, for this picture alone; as TIFF; the first one stays as it is.
+        before = layer.data.copy()
+        qtbot.waitUntil(lambda: panel.size.findText("VGA") > 0, timeout=PATIENCE_MS)
+        panel.size.setCurrentText("VGA")
+        panel.kind.setCurrentIndex(1)
+        snap(panel, qtbot)
+        (same, _), (larger, (about,)) = snapped(viewer)
+        assert same is layer
+        assert (layer.data == before).all()
+        assert larger.data.shape == (640, 480, 3)
+        assert number_in(np.rot90(larger.data, -1)) == 9
+        assert about["settings"]["framesize"] == "VGA"
+        assert widget.session.camera(name).status()["framesize"] == "QVGA"  # type: ignore[union-attr]
+        qtbot.waitUntil(lambda: len(list(tmp_path.iterdir())) == 2, timeout=PATIENCE_MS)
+        (tiff,) = tmp_path.glob("*.tif")
+        with Image.open(tiff) as picture:
+            assert (np.asarray(picture) == larger.data).all()
+            tags = picture.tag_v2  # type: ignore[attr-defined]
+            assert float(tags[282]) == pytest.approx(4000)  # pixels per cm
+            assert tags[296] == 3
+            told = json.loads(tags[270])
+        assert told == {key: about[key] for key in told}
+
+
+def test_many_become_one_stack_and_a_dead_camera_costs_only_itself(
+    widget: LiveWidget,
+    panel: SnapPanel,
+    viewer: napari.Viewer,
+    qtbot: Any,
+    six: list[sim.SimulatedCamera],
+    tmp_path: Path,
+) -> None:
+    numbers = bring_in(widget, qtbot, six)
+    snap(panel, qtbot)
+    ((layer, entries),) = snapped(viewer)
+    assert [entry["camera"] for entry in entries] == widget.session.names
+    assert layer.data.shape == (6, 240, 320, 3)
+    qtbot.mouseClick(widget.live, Qt.MouseButton.LeftButton)  # also without a stream
+    with six[4].fault("vanish"):
+        dead = next(name for name, number in numbers.items() if number == six[4].number)
+        snap(panel, qtbot)
+    assert panel.report.bad == {dead}
+    assert panel.words.text() == "5 of 6 pictures taken"
+    ((same, entries),) = snapped(viewer)
+    assert same is layer
+    assert len(layer.data) == len(entries) == 11
+    assert [number_in(picture) for picture in layer.data] == [numbers[entry["camera"]] for entry in entries]
+    assert len({entry["picture"] for entry in entries}) == 11
+    assert viewer.dims.current_step[0] == 6  # the slider shows the first of the new ones
+
+    # All are in the list and can be saved afterwards. A folder that is not there is said; nothing is lost.
+    assert panel.list.topLevelItemCount() == 11
+    panel.folder.setText(str(tmp_path / "gone"))
+    qtbot.mouseClick(panel.save, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "no such folder" in panel.words.text(), timeout=PATIENCE_MS)
+    panel.folder.setText(str(tmp_path))
+    qtbot.mouseClick(panel.save, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: len(list(tmp_path.iterdir())) == 11, timeout=PATIENCE_MS)
+    assert {path.read_bytes() for path in tmp_path.iterdir()} == {entry["jpeg"] for entry in entries}
+
+    # A stack its user removes, or cuts, is not written to again.
+    layer.data = layer.data[:2]
+    snap(panel, qtbot)
+    (_, _), (another, entries) = snapped(viewer)
+    assert len(layer.data) == 2
+    assert len(another.data) == len(entries) == 6
+    viewer.layers.remove(another)
+    snap(panel, qtbot)
+    assert len(snapped(viewer)[-1][0].data) == 6
+    assert widget.session.names == list(numbers)
+
+
+def test_files_replace_nothing_and_say_what_is_wrong(tmp_path: Path) -> None:
+    import espressoscope as es
+
+    with sim.SimulatedCamera(framesize="QVGA") as camera, es.Camera(camera.url) as device:
+        picture = take('a/b:c*"CON', device, None, Look())
+    first, second = save(picture, tmp_path, "jpeg"), save(picture, tmp_path, "jpeg")
+    assert first != second
+    assert first.parent == second.parent == tmp_path
+    assert first.read_bytes() == second.read_bytes() == picture.frame.jpeg
+    assert not set(first.name) & set('<>:"/\\|?*')
+    with Image.open(io.BytesIO(save(picture, tmp_path, "tiff").read_bytes())) as tiff:
+        assert 282 not in tiff.tag_v2 or tiff.tag_v2[296] != 3  # type: ignore[attr-defined]
+    with pytest.raises(OSError, match=r"no such folder.*Choose another"):
+        save(picture, first, "jpeg")
+    assert [file_stem(name) for name in ("CON", "..", "lpt1.x", "Zürich 1", "")] == [
+        "camera-CON",
+        "camera",
+        "camera-lpt1.x",
+        "Zürich-1",
+        "camera",
+    ]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is full is simulated by /dev/full")
+def test_a_full_disk_is_said_and_leaves_no_part_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import espressoscope as es
+    from espressoscope.napari_plugin import picture_files
+
+    with sim.SimulatedCamera(framesize="QVGA") as camera, es.Camera(camera.url) as device:
+        picture = take("A1", device, None, Look())
+
+    def full(path: Path, mode: str) -> Any:
+        open(path, mode).close()  # the name is there
+        return open("/dev/full", "wb", buffering=0)
+
+    monkeypatch.setattr(picture_files, "open", full, raising=False)
+    with pytest.raises(OSError, match=r"A1 was not saved.*No space left.*Make room") as caught:
+        save(picture, tmp_path, "jpeg")
+    assert isinstance(caught.value.__cause__, OSError)
+    assert caught.value.__cause__.errno == errno.ENOSPC
+    assert list(tmp_path.iterdir()) == []
