@@ -13,10 +13,12 @@ import numpy as np
 
 from espressoscope.recording.layout import (
     HEADER_SIZE,
+    KIND_AT,
     MAGIC,
     PAGE,
     RECORDS_AT,
     Kind,
+    header_length,
     index_size,
     padded,
     parse_header,
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from numpy.typing import NDArray
-
-    from espressoscope.recording.layout import Header
 
     Read: TypeAlias = Callable[[int, int], bytes]
     """Reads so many bytes, or what there is of them, from an offset."""
@@ -56,6 +56,30 @@ ENTRY: Final = np.dtype(
     ]
 )
 """A stored frame, as in the table of a closed segment."""
+
+HEADER_DTYPE: Final = np.dtype(
+    [
+        ("mark", "S8"),
+        ("kind", "u1"),
+        ("status", "u1"),
+        ("flags", "<u2"),
+        ("bytes", "<u4"),
+        ("received_ns", "<i8"),
+        ("device_ns", "<i8"),
+        ("sequence", "<u8"),
+        ("width", "<u2"),
+        ("height", "<u2"),
+        ("lost", "<u4"),
+        ("crc", "<u4"),
+        ("components", "u1"),
+        ("across", "u1"),
+        ("down", "u1"),
+        ("nothing", "u1"),
+        ("reserved", "<u4"),
+        ("own_crc", "<u4"),
+    ]
+)
+"""The header of a record, as `layout.Header` has it."""
 
 _CHUNK: Final = 1 << 20
 
@@ -171,62 +195,71 @@ class _Walk:
         self._read = read
         self._size = size
         self._before = before
-        self._rows: list[tuple[int, ...]] = []
+        self._heads: list[bytes] = []  # of frames; numpy takes them apart, all at once
+        self._places: list[int] = []
         self._blocks = list(before.blocks) if before else []
-        self._pages = len(before.pages) if before else 0
         self._damaged = before.damaged if before else 0
         self._at = before.end if before else RECORDS_AT
 
     def contents(self, slots: int, number: int) -> Contents:
-        end = self._at
-        while self._at + HEADER_SIZE <= self._size:
-            header = self._header(self._at)
-            if header is None:
-                self._at, header = self._next_whole(self._at + 8)
-                if header is None:
+        read, size, at = self._read, self._size, self._at
+        end = at
+        while at + HEADER_SIZE <= size:
+            head = read(HEADER_SIZE, at)
+            length = self._length(head, at)
+            if length < 0:
+                at, head = self._next_whole(at + 8)
+                if not head:
                     break
+                length = self._length(head, at)
                 self._damaged += 1
-            self._take(header, slots)
-            self._at += HEADER_SIZE + padded(header.length)
-            end = min(self._at, self._size)
-        entries = np.array(self._rows, ENTRY) if self._rows else np.empty(0, ENTRY)
-        if self._before is not None:
-            entries = np.concatenate([self._before.entries, entries])
+            at += HEADER_SIZE
+            kind = head[KIND_AT]
+            if kind == Kind.FRAME:
+                self._heads.append(head)
+                self._places.append(at)
+            elif kind == Kind.DIRECTORIES:
+                header = parse_header(head)
+                assert header is not None
+                self._blocks.append(Block(at, header.lost))
+            at += padded(length)
+            end = min(at, size)
+        entries = self._entries(slots)
         blocks = tuple(self._blocks)
-        return Contents(entries, slots, number, False, end, self._size, blocks, self._damaged)
+        return Contents(entries, slots, number, False, end, size, blocks, self._damaged)
 
-    def _header(self, at: int, data: bytes = b"", place: int = 0) -> Header | None:
-        """Give the header of a whole record; None when there is none."""
-        header = parse_header(data or self._read(HEADER_SIZE, at), place)
-        return None if header is None or at + HEADER_SIZE + header.length > self._size else header
+    def _length(self, head: bytes, at: int) -> int:
+        """Give the length of a whole record's data; -1 when there is no such record here."""
+        length = header_length(head)
+        return length if at + HEADER_SIZE + length <= self._size else -1
 
-    def _next_whole(self, at: int) -> tuple[int, Header | None]:
+    def _next_whole(self, at: int) -> tuple[int, bytes]:
+        """Find the next whole record: where it is and its header, which is empty when there is none."""
         while at + HEADER_SIZE <= self._size:
             # Chunks overlap by a header, so that each is looked at in one piece.
             data = self._read(_CHUNK + HEADER_SIZE, at)
             place = data.find(MAGIC)
             while 0 <= place < _CHUNK:
                 if (at + place) % 8 == 0:
-                    header = self._header(at + place, data, place)
-                    if header is not None:
-                        return at + place, header
+                    head = data[place : place + HEADER_SIZE]
+                    if self._length(head, at + place) >= 0:
+                        return at + place, head
                 place = data.find(MAGIC, place + 1)
             if len(data) <= HEADER_SIZE:
                 break
             at += _CHUNK
-        return self._size, None
+        return self._size, b""
 
-    def _take(self, header: Header, slots: int) -> None:
-        data_at = self._at + HEADER_SIZE
-        if header.kind == Kind.FRAME:
-            page = -1
-            if header.flags & PAGE and self._pages < slots:
-                page = self._pages
-                self._pages += 1
-            shape = header.shape
-            row = (data_at, header.received_ns, header.device_ns, header.sequence, header.length, header.lost,
-                   page, shape.width, shape.height, shape.components, shape.across, shape.down,
-                   header.status, header.crc)  # fmt: skip
-            self._rows.append(row)
-        elif header.kind == Kind.DIRECTORIES:
-            self._blocks.append(Block(data_at, header.lost))
+    def _entries(self, slots: int) -> Entries:
+        heads = np.frombuffer(b"".join(self._heads), HEADER_DTYPE)
+        entries = np.empty(len(heads), ENTRY)
+        entries["offset"] = self._places
+        for name in ENTRY.names or ():
+            if name not in ("offset", "page"):
+                entries[name] = heads[name]
+        before = self._before
+        first = len(before.pages) if before else 0
+        paged = (heads["flags"] & PAGE).astype(bool)
+        numbers = np.cumsum(paged, dtype=np.int64) + (first - 1)
+        entries["page"] = np.where(paged & (numbers < slots), numbers, -1)
+        return entries if before is None else np.concatenate([before.entries, entries])

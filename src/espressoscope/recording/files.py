@@ -1,4 +1,7 @@
-"""A file that grows by whole records: short writes noticed, and no system's special calls needed."""
+"""A file that grows by whole records: short writes noticed, and no system's special calls needed.
+
+`PlainFile` gets along with what every system has; `GrowingFile` uses what else there is on this one.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["GrowingFile", "PartlyWritten", "read_at"]
+__all__ = ["GrowingFile", "PartlyWritten", "PlainFile", "read_at"]
 
 _MOST_PARTS = 512  # IOV_MAX is 1024 on Linux and macOS
 _BINARY = getattr(os, "O_BINARY", 0)
@@ -34,10 +37,10 @@ class PartlyWritten(Exception):
         self.error = error
 
 
-class GrowingFile:
-    """A file that is appended to, and now and then changed in place.
+class PlainFile:
+    """A file that is appended to, and now and then changed in place, with the calls that Windows has too.
 
-    For one thread at a time, except `sync`. Uses `writev`, `pwrite` and `fdatasync` where there are any.
+    For one thread at a time, except `sync`.
 
     Parameters
     ----------
@@ -54,7 +57,11 @@ class GrowingFile:
     ----------
     size : int
         Bytes it has.
+    movable : bool
+        Whether it can get another name while it is open.
     """
+
+    movable = False
 
     def __init__(self, path: Path, *, new: bool) -> None:
         self.path = path
@@ -91,21 +98,22 @@ class GrowingFile:
         self.size += written
 
     def _write(self, parts: Sequence[bytes]) -> int:
-        if sys.platform != "win32":
-            return os.writev(self.descriptor, parts)
-        else:
-            os.lseek(self.descriptor, 0, os.SEEK_END)
-            return os.write(self.descriptor, b"".join(parts))
+        os.lseek(self.descriptor, 0, os.SEEK_END)
+        return os.write(self.descriptor, b"".join(parts))
 
     def write_at(self, offset: int, data: bytes) -> None:
         """Change bytes in place."""
-        if sys.platform != "win32":
-            count = os.pwrite(self.descriptor, data, offset)
-        else:
-            os.lseek(self.descriptor, offset, os.SEEK_SET)
-            count = os.write(self.descriptor, data)
+        count = self._put(offset, data)
         if count != len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+
+    def _put(self, offset: int, data: bytes) -> int:
+        os.lseek(self.descriptor, offset, os.SEEK_SET)
+        return os.write(self.descriptor, data)
+
+    def read_at(self, length: int, offset: int) -> bytes:
+        """Read so many bytes, or as many as there are."""
+        return _read_at(self.descriptor, length, offset)
 
     def truncate(self, size: int) -> None:
         """Cut the end off."""
@@ -115,15 +123,12 @@ class GrowingFile:
 
     def sync(self) -> None:
         """Wait until what has been written is on the disk; from any thread."""
-        if sys.platform == "linux":
-            os.fdatasync(self.descriptor)
-        else:
-            os.fsync(self.descriptor)
+        os.fsync(self.descriptor)
 
     @property
     def linked(self) -> bool:
-        """Whether the file still has a name; false when it has been deleted."""
-        return sys.platform == "win32" or os.fstat(self.descriptor).st_nlink > 0
+        """Whether the file still has a name; false when it has been deleted. Nobody deletes it on Windows."""
+        return os.fstat(self.descriptor).st_nlink > 0 or not self.movable
 
     def close(self) -> None:
         """Close it; twice does nothing."""
@@ -132,16 +137,57 @@ class GrowingFile:
             os.close(descriptor)
 
 
+if sys.platform == "win32":
+
+    class GrowingFile(PlainFile):
+        """A file as this system has it."""
+else:
+
+    class GrowingFile(PlainFile):
+        """A file whose parts are written together, and changed without moving about in it."""
+
+        movable = True
+
+        def _write(self, parts: Sequence[bytes]) -> int:
+            return os.writev(self.descriptor, parts)
+
+        def _put(self, offset: int, data: bytes) -> int:
+            return os.pwrite(self.descriptor, data, offset)
+
+        def read_at(self, length: int, offset: int) -> bytes:
+            """Read so many bytes, or as many as there are."""
+            found = os.pread(self.descriptor, length, offset)
+            return found if len(found) == length else read_at(self.descriptor, length, offset)
+
+        def sync(self) -> None:
+            """Wait until what has been written is on the disk; from any thread."""
+            # The size is flushed too; the time of the last change is not.
+            if sys.platform == "linux":
+                os.fdatasync(self.descriptor)
+            else:
+                os.fsync(self.descriptor)
+
+
 def read_at(descriptor: int, length: int, offset: int) -> bytes:
     """Read so many bytes, or as many as there are."""
-    found = b""
-    while len(found) < length:
-        if sys.platform != "win32":
+    if sys.platform == "win32":
+        return _read_at(descriptor, length, offset)
+    else:
+        found = os.pread(descriptor, length, offset)
+        while 0 < len(found) < length:
             more = os.pread(descriptor, length - len(found), offset + len(found))
-        else:
-            os.lseek(descriptor, offset + len(found), os.SEEK_SET)
-            more = os.read(descriptor, length - len(found))
+            if not more:
+                break
+            found += more
+        return found
+
+
+def _read_at(descriptor: int, length: int, offset: int) -> bytes:
+    os.lseek(descriptor, offset, os.SEEK_SET)
+    found = os.read(descriptor, length)
+    while 0 < len(found) < length:
+        more = os.read(descriptor, length - len(found))
         if not more:
             break
-        found = found + more if found else more
+        found += more
     return found

@@ -7,7 +7,7 @@ import io
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from espressoscope.recording.files import GrowingFile, PartlyWritten
+from espressoscope.recording.files import GrowingFile, PartlyWritten, PlainFile
 from espressoscope.recording.run_folder import LOG_NAME
 
 if TYPE_CHECKING:
@@ -32,17 +32,19 @@ class LogFile:
         The camera's.
     new : bool
         Make it; otherwise go on with the one there.
+    files : type of PlainFile
+        How it is written.
 
     Raises
     ------
     OSError
     """
 
-    def __init__(self, folder: Path, *, new: bool = True) -> None:
+    def __init__(self, folder: Path, *, new: bool = True, files: type[PlainFile] = GrowingFile) -> None:
         self._rows: list[str] = []
         self._second = -1
         self._second_text = ""
-        self.file = GrowingFile(folder / LOG_NAME, new=new)
+        self.file = files(folder / LOG_NAME, new=new)
         if self.file.size == 0:
             self._rows.append(",".join(COLUMNS) + "\n")
         try:
@@ -50,6 +52,11 @@ class LogFile:
         except OSError:
             self.file.close()
             raise
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something has been noted that is not written yet."""
+        return bool(self._rows)
 
     def _at(self, time_ns: int) -> str:
         second, rest = divmod(time_ns, 1_000_000_000)

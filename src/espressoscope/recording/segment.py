@@ -8,17 +8,17 @@ linked is found by a walk over the records.
 from __future__ import annotations
 
 import os
-import sys
 import time
-import zlib
 from typing import TYPE_CHECKING, Final, NamedTuple
+from zlib import crc32
 
 from espressoscope.recording import tiff
 from espressoscope.recording.contents import read_contents
-from espressoscope.recording.files import GrowingFile, PartlyWritten, read_at
+from espressoscope.recording.files import GrowingFile, PartlyWritten, PlainFile
 from espressoscope.recording.layout import (
     FIRST_DIRECTORY,
     HEADER_SIZE,
+    MAGIC,
     NO_SHAPE,
     NO_TIME,
     PAGE,
@@ -32,6 +32,7 @@ from espressoscope.recording.layout import (
     Kind,
     Shape,
     index_size,
+    pack_head,
     pack_prologue,
     padded,
 )
@@ -50,11 +51,9 @@ __all__ = ["SUFFIX", "UNPAGED_SUFFIX", "Entry", "PartlyStored", "SegmentWriter",
 SUFFIX: Final = ".ome.tif"
 UNPAGED_SUFFIX: Final = ".records"
 """A segment of the same layout without any page: frames that no picture could be made of came first."""
-_LINK_S: Final = 1.0
-"""Longest time between blocks of directories, in seconds."""
 _PADDING: Final = tuple(bytes(count) for count in range(8))
 _STATUS: Final = {status: place for place, status in enumerate(STATUSES)}
-_NEVER: Final = float("-inf")
+_MOST_LOST: Final = 0xFFFFFFFF
 
 
 class Entry(NamedTuple):
@@ -108,6 +107,8 @@ class SegmentWriter:
         With a shape, it becomes the first page and all pages have this shape; without, there are no pages.
     software : str
         Name and version.
+    files : type of PlainFile
+        How files are written.
 
     Raises
     ------
@@ -124,7 +125,14 @@ class SegmentWriter:
     """
 
     def __init__(
-        self, folder: Path, number: int, camera: str, run_id: bytes, first: Entry, software: str
+        self,
+        folder: Path,
+        number: int,
+        camera: str,
+        run_id: bytes,
+        first: Entry,
+        software: str,
+        files: type[PlainFile] = GrowingFile,
     ) -> None:
         self.shape = first.shape
         suffix = UNPAGED_SUFFIX if first.shape is None else SUFFIX
@@ -132,9 +140,9 @@ class SegmentWriter:
         self.pages = self.frames = 0
         self._camera = camera
         self._software = software
+        self._files = files
         self._pending: list[tuple[int, int]] = []
         self._linked = 0
-        self._linked_at = _NEVER
         self._next_at = tiff.FIRST_NEXT_AT
         self._maker: tiff.DirectoryMaker | None = None
         fixed = bytearray(RECORDS_AT)
@@ -152,23 +160,22 @@ class SegmentWriter:
             self.pages = self._linked = 1
         fixed[: len(TIFF_HEAD) + 8] = TIFF_HEAD + link.to_bytes(8, "little")
         self.frames = 1
-        self.file = self._make(folder, [bytes(fixed), *self._record(first)])
-        self._linked_at = time.monotonic()
+        self.file = self._make(folder, [bytes(fixed), *self._records([first])])
 
-    def _make(self, folder: Path, parts: list[bytes]) -> GrowingFile:
+    def _make(self, folder: Path, parts: list[bytes]) -> PlainFile:
         """Write the beginning under another name first: no file is ever there without its first page."""
         if self.path.exists():
             raise FileExistsError(f"{self.path} is there already")
         early = folder / f".{self.path.name}.new"
         early.unlink(missing_ok=True)
-        file = GrowingFile(early, new=True)
+        file = self._files(early, new=True)
         try:
             file.append(parts)
-            if sys.platform == "win32":  # an open file cannot be renamed
+            if not file.movable:
                 file.close()
             os.rename(early, self.path)
-            if sys.platform == "win32":
-                file = GrowingFile(self.path, new=False)
+            if not file.movable:
+                file = self._files(self.path, new=False)
         except (PartlyWritten, OSError) as trouble:
             file.close()
             early.unlink(missing_ok=True)
@@ -185,18 +192,29 @@ class SegmentWriter:
         """Whether this frame would be a page here."""
         return entry.shape is not None and entry.shape == self.shape
 
-    def _record(self, entry: Entry) -> tuple[bytes, bytes, bytes]:
-        frame = entry.frame
-        jpeg = frame.jpeg
-        length = len(jpeg)
-        page = self.is_page(entry)
-        shape = entry.shape or NO_SHAPE._replace(width=frame.width & 0xFFFF, height=frame.height & 0xFFFF)
-        device_ns = NO_TIME if frame.device_ns is None else frame.device_ns
-        header = Header(
-            Kind.FRAME, _STATUS[frame.status], PAGE if page else 0, length, frame.received_ns, device_ns,
-            frame.sequence, min(entry.lost, 0xFFFFFFFF), zlib.crc32(jpeg), shape,
-        )  # fmt: skip
-        return header.pack(), jpeg, _PADDING[-length % 8]
+    def _records(self, entries: Sequence[Entry]) -> list[bytes]:
+        """Give header, JPEG, header, JPEG and so on; zeros up to a multiple of 8 stand before a header."""
+        parts = []
+        fill = b""
+        own = self.shape
+        for frame, shape, lost in entries:
+            jpeg = frame.jpeg
+            length = len(jpeg)
+            page = PAGE if shape is not None and (shape is own or shape == own) else 0
+            width, height, components, across, down = shape or (
+                frame.width & 0xFFFF, frame.height & 0xFFFF, 0, 0, 0,
+            )  # fmt: skip
+            device_ns = frame.device_ns
+            head = pack_head(
+                MAGIC, 1, _STATUS[frame.status], page, length, frame.received_ns,
+                NO_TIME if device_ns is None else device_ns, frame.sequence, width, height,
+                lost if lost < _MOST_LOST else _MOST_LOST, crc32(jpeg), components, across, down, 0, 0,
+            )  # fmt: skip
+            parts.append(fill + head + crc32(head).to_bytes(4, "little"))
+            parts.append(jpeg)
+            fill = _PADDING[-length % 8]
+        parts.append(fill)
+        return parts
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Append frames.
@@ -206,46 +224,52 @@ class SegmentWriter:
         PartlyStored
             The disk is full, or worse; what is whole is kept.
         """
-        start = at = self.file.size
-        parts: list[bytes] = []
-        placed = []
-        for entry in entries:
-            record = self._record(entry)
-            parts += record
-            placed.append((at + HEADER_SIZE, len(record[1]), self.is_page(entry)))
-            at += HEADER_SIZE + padded(len(record[1]))
+        start = self.file.size
         try:
-            self.file.append(parts)
+            self.file.append(self._records(entries))
         except PartlyWritten as trouble:
-            reached = start + trouble.written
-            whole = [place for place in placed if place[0] + padded(place[1]) <= reached]
-            self._note(whole)
-            end = whole[-1][0] + padded(whole[-1][1]) if whole else start
+            whole, end = self._reached(entries, start, start + trouble.written)
+            self._note(entries[:whole], start)
             self.file.truncate(end)
-            raise PartlyStored(len(whole), trouble.error) from trouble
-        self._note(placed)
+            raise PartlyStored(whole, trouble.error) from trouble
+        self._note(entries, start)
 
-    def _note(self, placed: Sequence[tuple[int, int, bool]]) -> None:
-        self.frames += len(placed)
-        pages = [(offset, length) for offset, length, page in placed if page]
-        self.pages += len(pages)
-        self._pending += pages
+    def _reached(self, entries: Sequence[Entry], start: int, end: int) -> tuple[int, int]:
+        """Tell how many of these records are whole in a file of this size, and where the last one ends."""
+        for place, entry in enumerate(entries):
+            after = start + HEADER_SIZE + padded(len(entry.frame.jpeg))
+            if after > end:
+                return place, start
+            start = after
+        return len(entries), start
 
-    def link(self, now: float, *, at_once: bool = False) -> None:
-        """Make pages of what has been written, when the last time is a second ago, or at once.
+    def _note(self, entries: Sequence[Entry], start: int) -> None:
+        at = start + HEADER_SIZE
+        own = self.shape
+        pending = self._pending
+        before = len(pending)
+        for frame, shape, _ in entries:
+            length = len(frame.jpeg)
+            if shape is not None and (shape is own or shape == own):
+                pending.append((at, length))
+            at += HEADER_SIZE + ((length + 7) & ~7)
+        self.frames += len(entries)
+        self.pages += len(pending) - before
+
+    def link(self) -> None:
+        """Make pages of what has been written.
 
         Raises
         ------
         OSError
             The disk is full, or worse; the file is as it was.
         """
-        if not self._pending or not (at_once or now - self._linked_at >= _LINK_S):
+        if not self._pending:
             return
         assert self._maker is not None
         self._next_at = append_directories(self.file, self._maker, self._pending, self._linked, self._next_at)
         self._linked += len(self._pending)
         self._pending = []
-        self._linked_at = now
 
     def end(self) -> None:
         """Link what is left, add OME-XML, table and index, and close the file. Only once.
@@ -256,10 +280,8 @@ class SegmentWriter:
             There is no room for it. The file is closed all the same, and can be read and repaired.
         """
         try:
-            self.link(0.0, at_once=True)
-            contents = read_contents(
-                lambda length, offset: read_at(self.file.descriptor, length, offset), self.file.size
-            )
+            self.link()
+            contents = read_contents(self.file.read_at, self.file.size)
             if contents is not None:
                 finish(self.file, contents, self._camera, self._software)
         finally:
@@ -267,7 +289,7 @@ class SegmentWriter:
 
 
 def append_directories(
-    file: GrowingFile,
+    file: PlainFile,
     maker: tiff.DirectoryMaker,
     pages: Sequence[tuple[int, int]],
     first: int,
@@ -288,15 +310,13 @@ def append_directories(
     at = start + HEADER_SIZE
     block = maker.block(pages, at)
     # The last link changes later, and is no part of the checksum.
-    header = Header(
-        Kind.DIRECTORIES, 0, 0, len(block), 0, 0, first, len(pages), zlib.crc32(block[:-8]), NO_SHAPE
-    )
+    header = Header(Kind.DIRECTORIES, 0, 0, len(block), 0, 0, first, len(pages), crc32(block[:-8]), NO_SHAPE)
     append_whole(file, [header.pack(), block])
     file.write_at(next_at, at.to_bytes(8, "little"))
     return at + len(block) - 8
 
 
-def append_whole(file: GrowingFile, parts: Sequence[bytes]) -> None:
+def append_whole(file: PlainFile, parts: Sequence[bytes]) -> None:
     """Append all of it, or nothing.
 
     Raises
@@ -311,7 +331,7 @@ def append_whole(file: GrowingFile, parts: Sequence[bytes]) -> None:
         raise trouble.error from trouble
 
 
-def finish(file: GrowingFile, contents: Contents, camera: str, software: str) -> None:
+def finish(file: PlainFile, contents: Contents, camera: str, software: str) -> None:
     """Put the end on a segment all pages of which are linked: OME-XML, table, index.
 
     Raises
@@ -335,7 +355,7 @@ def finish(file: GrowingFile, contents: Contents, camera: str, software: str) ->
     parts += _extra(Kind.TABLE, table)
     index = shard_index(pages["offset"], pages["bytes"], contents.slots)
     header = Header(
-        Kind.INDEX, 0, 0, index_size(contents.slots), at, xml_at, len(pages), 0, zlib.crc32(index), NO_SHAPE
+        Kind.INDEX, 0, 0, index_size(contents.slots), at, xml_at, len(pages), 0, crc32(index), NO_SHAPE
     )
     parts += [header.pack(), index]
     append_whole(file, parts)
@@ -344,5 +364,5 @@ def finish(file: GrowingFile, contents: Contents, camera: str, software: str) ->
 
 
 def _extra(kind: Kind, data: bytes) -> list[bytes]:
-    header = Header(kind, 0, 0, len(data), 0, 0, 0, 0, zlib.crc32(data), NO_SHAPE)
+    header = Header(kind, 0, 0, len(data), 0, 0, 0, 0, crc32(data), NO_SHAPE)
     return [header.pack(), data, _PADDING[-len(data) % 8]]

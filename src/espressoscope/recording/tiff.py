@@ -76,10 +76,14 @@ class DirectoryMaker:
     def __init__(self, shape: Shape) -> None:
         self._shape = shape
         entries = self._entries()
-        self._template = struct.pack("<Q", len(entries)) + b"".join(entries) + bytes(8)
+        template = struct.pack("<Q", len(entries)) + b"".join(entries)
         tags = [struct.unpack_from("<H", entry)[0] for entry in entries]
-        self._offset_at = 8 + 20 * tags.index(273) + 12
-        self._length_at = 8 + 20 * tags.index(279) + 12
+        offset_at = 8 + 20 * tags.index(273) + 12
+        length_at = 8 + 20 * tags.index(279) + 12
+        # What differs from page to page is offset, length and link.
+        self._pieces = (template[:offset_at], template[offset_at + 8 : length_at], template[length_at + 8 :])
+        sizes = tuple(map(len, self._pieces))
+        self._directory = struct.Struct(f"<{sizes[0]}sQ{sizes[1]}sQ{sizes[2]}sQ")
 
     def _entries(self) -> list[bytes]:
         shape = self._shape
@@ -129,13 +133,11 @@ class DirectoryMaker:
         at : int
             Where the block will stand.
         """
-        block = bytearray(self._template * len(pages))
-        put, offset_at, length_at = _LINK.pack_into, self._offset_at, self._length_at
-        base = 0
+        pack = self._directory.pack
+        before, between, behind = self._pieces
+        found = []
         for offset, length in pages:
-            put(block, base + offset_at, offset)
-            put(block, base + length_at, length)
-            base += DIRECTORY_SIZE
-            put(block, base - 8, at + base)
-        put(block, base - 8, 0)
-        return bytes(block)
+            at += DIRECTORY_SIZE
+            found.append(pack(before, offset, between, length, behind, at))
+        found[-1] = found[-1][:-8] + bytes(8)
+        return b"".join(found)

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from espressoscope.recording.files import GrowingFile
 from espressoscope.recording.layout import SLOTS
 from espressoscope.recording.log_file import LogFile
 from espressoscope.recording.segment import Entry, PartlyStored, SegmentWriter
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from espressoscope.model import Frame
+    from espressoscope.recording.files import PlainFile
+    from espressoscope.recording.layout import Shape
 
 __all__ = ["MOST_BYTES", "MOST_FRAMES", "CameraTrack"]
 
@@ -31,6 +34,8 @@ MOST_BYTES: Final = 32 * 2**20
 _LASTING: Final = 3
 """Frames of another size in a row after which the size has changed for good."""
 _MOST_BATCH: Final = 256
+_BEAT_S: Final = 0.8
+"""From one block of directories, and lines of the log, to the next."""
 _RESERVE_BASE: Final = 256 * 1024
 _RESERVE_A_FRAME: Final = 260
 """Room a segment's end takes: index, and for each frame OME-XML, table, a line of the log."""
@@ -52,6 +57,8 @@ class CameraTrack:
         Name and version.
     hand_over : callable
         Takes segments that are to be ended, on another thread.
+    files : type of PlainFile
+        How files are written.
 
     Raises
     ------
@@ -81,6 +88,7 @@ class CameraTrack:
         run_id: bytes,
         software: str,
         hand_over: Callable[[SegmentWriter], None],
+        files: type[PlainFile] = GrowingFile,
     ) -> None:
         self.name = name
         self.folder = folder
@@ -94,18 +102,21 @@ class CameraTrack:
         self._run_id = run_id
         self._software = software
         self._hand_over = hand_over
+        self._files = files
         self._waiting: deque[Frame] = deque()
         self._put_bytes = self._taken_bytes = 0  # each changed by one thread only
         self._accepted = self._earlier = self._earlier_bytes = 0
         self._refused = self._unstored = 0  # likewise
         self._notes: deque[tuple[int, str, str]] = deque()
         self._shaper = Shaper()
-        self._last_sequence: int | None = None
+        self._last_sequence = -1
         self._segment: SegmentWriter | None = None
         self._batch: list[Entry] = []
-        self._batch_pages = 0
+        self._usual: Shape | None = None  # that of pages, as one object; None while frames of others come
+        self._room = 0  # pages that the segment can still take
+        self._beat = -math.inf
         self._odd: list[Entry] = []
-        self.log = LogFile(folder)
+        self.log = LogFile(folder, files=files)
 
     # ---- on the loop's thread -----------------------------------------------------------------------
 
@@ -173,39 +184,55 @@ class CameraTrack:
     # ---- on the writer's thread ---------------------------------------------------------------------
 
     def write(self) -> None:
-        """Write what is waiting.
+        """Write what is waiting; directories and log about once a second.
 
         Raises
         ------
         OSError
             The disk is full, or worse. What could not be written is counted as dropped.
         """
-        while self._waiting:
-            frames: list[Frame] = []
-            while self._waiting and len(frames) < _MOST_BATCH:
-                frames.append(self._waiting.popleft())
+        waiting = self._waiting
+        while waiting:
+            frames = [waiting.popleft() for _ in range(min(len(waiting), _MOST_BATCH))]
             self._taken_bytes += sum([len(frame.jpeg) for frame in frames])
             before = self.frames_written
             try:
-                for frame in frames:
-                    self._store(self._entry(frame))
-                self._append()
+                self._store_all(frames)
             except OSError:
                 self._unstored += len(frames) - (self.frames_written - before)
                 raise
+        now = time.monotonic()
+        if now >= self._beat and (self._notes or self.log.waiting):
+            self._beat = now + _BEAT_S
+            if self._segment is not None:
+                self._segment.link()
+            self._write_log()
+
+    def _write_log(self) -> None:
         while self._notes:
             self.log.event(*self._notes.popleft())
-        if self._segment is not None:
-            self._segment.link(time.monotonic())
         self.log.flush()
 
-    def _entry(self, frame: Frame) -> Entry:
-        last, self._last_sequence = self._last_sequence, frame.sequence
-        lost = 0 if last is None else max(0, frame.sequence - last - 1)
-        if lost:
-            self.gaps += 1
-            self.lost += lost
-        return Entry(frame, self._shaper.shape_of(frame), lost)
+    def _store_all(self, frames: Sequence[Frame]) -> None:
+        shape_of = self._shaper.shape_of
+        last = self._last_sequence
+        batch = self._batch
+        for frame in frames:
+            sequence = frame.sequence
+            lost = 0
+            if sequence != last + 1 and last >= 0:
+                lost = max(0, sequence - last - 1)
+                self.gaps += lost > 0
+                self.lost += lost
+            self._last_sequence = last = sequence
+            shape = shape_of(frame)
+            # Nearly every frame is like the one before.
+            if shape is self._usual and self._room > 0 and shape is not None:
+                self._room -= 1
+                batch.append(Entry(frame, shape, lost))
+            else:
+                self._store(Entry(frame, shape, lost))
+        self._append()
 
     def _store(self, entry: Entry) -> None:
         """Take one frame into the batch, or to where it belongs."""
@@ -218,17 +245,19 @@ class CameraTrack:
             if self._odd:
                 self._append()
                 self._settle_odd()
-            if segment.pages + self._batch_pages >= SLOTS:
+            if self._room <= 0:
                 self._begin(entry)
             else:
                 self._batch.append(entry)
-                self._batch_pages += 1
+                self._room -= 1
+                self._usual = entry.shape
         else:
             self._take_odd(entry)
 
     def _take_odd(self, entry: Entry) -> None:
         """Take a frame of another size: a stray, or the first of many."""
         self._append()
+        self._usual = None
         if self._odd and self._odd[-1].shape != entry.shape:
             self._settle_odd()
         if len(self._odd) + 1 < _LASTING:
@@ -244,6 +273,7 @@ class CameraTrack:
         for each in again[1:]:
             self._append_one(each, again=True)
         self._append_one(entry)
+        self._usual = entry.shape
 
     def _append_one(self, entry: Entry, *, again: bool = False) -> None:
         segment = self._segment
@@ -253,70 +283,83 @@ class CameraTrack:
             segment.write([entry])
         except PartlyStored as trouble:
             raise trouble.error from trouble
-        self._count(entry, again=again)
-        self._log(entry, page)
+        self._room -= 1
+        self._count([entry], again=again)
+        self._log([entry], page)
 
     def _begin(self, entry: Entry, *, again: bool = False) -> None:
         """Start another segment with this frame."""
         self._append()
         self._leave()
         number = self.segments
-        self._segment = SegmentWriter(self.folder, number, self.name, self._run_id, entry, self._software)
+        self._segment = SegmentWriter(
+            self.folder, number, self.name, self._run_id, entry, self._software, self._files
+        )
         self.segments = number + 1
-        self._count(entry, again=again)
-        self._log(entry, None if entry.shape is None else 0)
+        self._usual = entry.shape
+        self._room = SLOTS - 1
+        self._count([entry], again=again)
+        self._log([entry], 0)
 
     def _append(self) -> None:
         """Write the batch."""
         segment, batch = self._segment, self._batch
         if not batch or segment is None:
             return
-        self._batch, self._batch_pages = [], 0
         page = segment.pages
         error: OSError | None = None
+        stored = batch.copy()
+        batch.clear()
         try:
-            segment.write(batch)
+            segment.write(stored)
         except PartlyStored as trouble:
-            batch, error = batch[: trouble.stored], trouble.error
-        for entry in batch:
-            self._count(entry)
-            if segment.is_page(entry):
-                self._log(entry, page)
-                page += 1
-            elif entry.shape is None:
-                self._log(entry, None)
+            stored, error = stored[: trouble.stored], trouble.error
+        self._count(stored)
+        self._log([entry for entry in stored if entry.shape is None or segment.is_page(entry)], page)
         if error is not None:
             raise error
 
     def _settle_odd(self) -> None:
         """Note that frames of another size were strays."""
         for entry in self._odd:
-            self._log(entry, None)
+            self.log.frame(entry.frame, entry.lost, self.segments - 1, None, "other size")
         self._odd = []
 
-    def _count(self, entry: Entry, *, again: bool = False) -> None:
-        frame = entry.frame
+    def _count(self, entries: Sequence[Entry], *, again: bool = False) -> None:
         segment = self._segment
         assert segment is not None
-        if segment.is_page(entry):
-            self.pages += 1
-        elif entry.shape is not None:
-            self.odd += 1
-        if again:
-            return
-        self.bytes_written += len(frame.jpeg)
-        if frame.status == "duplicate":
-            self.duplicates += 1
-        elif frame.status != "ok":
-            self.damaged += 1
-        if self.first_ns is None:
-            self.first_ns = frame.received_ns
-        self.last_ns = frame.received_ns
-        self.frames_written += 1
+        own = segment.shape
+        pages = odd = size = 0
+        for frame, shape, _ in entries:
+            if shape is not None:
+                if shape is own or shape == own:
+                    pages += 1
+                else:
+                    odd += 1
+            size += len(frame.jpeg)
+            if frame.status != "ok" and not again:
+                if frame.status == "duplicate":
+                    self.duplicates += 1
+                else:
+                    self.damaged += 1
+        self.pages += pages
+        self.odd += odd
+        if entries and not again:
+            self.bytes_written += size
+            if self.first_ns is None:
+                self.first_ns = entries[0].frame.received_ns
+            self.last_ns = entries[-1].frame.received_ns
+            self.frames_written += len(entries)
 
-    def _log(self, entry: Entry, page: int | None) -> None:
-        note = "other size" if page is None and entry.shape is not None else ""
-        self.log.frame(entry.frame, entry.lost, self.segments - 1, page, note)
+    def _log(self, entries: Sequence[Entry], page: int) -> None:
+        """Note frames of the present segment, those with a shape as its pages from this one on."""
+        row, segment = self.log.frame, self.segments - 1
+        for frame, shape, lost in entries:
+            if shape is None:
+                row(frame, lost, segment, None)
+            else:
+                row(frame, lost, segment, page)
+                page += 1
 
     def _leave(self) -> None:
         """Hand the present segment over to be ended."""
@@ -327,7 +370,7 @@ class CameraTrack:
     def abandon(self) -> None:
         """Let go what is still waiting, and count it: there is nowhere to write it."""
         self.closed = True
-        self._batch, self._batch_pages = [], 0
+        self._batch.clear()
         while self._waiting:
             self._waiting.popleft()
             self._unstored += 1
@@ -342,6 +385,4 @@ class CameraTrack:
         self.closed = True
         self._leave()
         self._settle_odd()
-        while self._notes:
-            self.log.event(*self._notes.popleft())
-        self.log.flush()
+        self._write_log()

@@ -1,6 +1,6 @@
 """Writing a run: one thread that writes the frames of all cameras, one that sees to everything slow.
 
-The writer's thread gathers what has come about fifty times a second and hands it to the system. The keeper's
+The writer's thread gathers what has come ten times a second and hands it to the system. The keeper's
 thread waits for the disk (`fdatasync`, about once a second), ends full segments, watches free space, and
 whether the run's folder is still there. What goes wrong stops the whole recording in order: files are closed
 whole, with the room that was kept back for it, and the error tells what is missing.
@@ -20,6 +20,7 @@ from collections import deque
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from espressoscope.recording.files import GrowingFile
 from espressoscope.recording.run_folder import (
     RUN_NAME,
     Reserve,
@@ -36,15 +37,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from espressoscope.errors import RecordingError
+    from espressoscope.recording.files import PlainFile
     from espressoscope.recording.segment import SegmentWriter
 
 __all__ = ["RunWriter", "free_space_floor"]
 
 _log = logging.getLogger(__name__)
 
-_GATHER_S: Final = 0.02
-"""Between two looks at what has come."""
-_IDLE_S: Final = 0.25
+_GATHER_S: Final = 0.1
+"""Between two looks at what has come: frames that are written together cost less."""
 _KEEP_S: Final = 1.0
 """Between two waits for the disk."""
 END_S: Final = 30.0
@@ -71,6 +72,8 @@ class RunWriter:
         Bytes of the disk to leave free; else 100 MB, or 2 % of a smaller disk.
     on_look : callable, optional
         Called about once a second on the keeper's thread, to note what has changed.
+    files : type of PlainFile
+        How files are written.
 
     Raises
     ------
@@ -94,6 +97,7 @@ class RunWriter:
         *,
         keep_free: int | None = None,
         on_look: Callable[[], None] | None = None,
+        files: type[PlainFile] = GrowingFile,
     ) -> None:
         self.path: Path = make_run_folder(path)
         self.run_id = uuid.uuid4()
@@ -102,6 +106,7 @@ class RunWriter:
         self.free_bytes = 0
         self._software = software
         self._on_look = on_look
+        self._files = files
         self._cameras: dict[str, dict[str, Any]] = {}
         self._began_ns = time.time_ns()
         self._began = time.perf_counter()
@@ -151,7 +156,9 @@ class RunWriter:
         folder = self.path / folder_name
         try:
             folder.mkdir()
-            track = CameraTrack(name, folder, self.run_id.bytes, self._software, self._to_end.append)
+            track = CameraTrack(
+                name, folder, self.run_id.bytes, self._software, self._to_end.append, self._files
+            )
             self._cameras[name] = {"name": name, "folder": folder_name, **(facts or {})}
             self._write_json()
             self._reserve.grow(sum(each.reserve_bytes for each in (*self.tracks.values(), track)))
@@ -261,14 +268,12 @@ class RunWriter:
     def _pass(self) -> bool:
         """Write what has come; false when that was all."""
         stopping = self._stop.is_set()
-        wrote = False
         for track in self.tracks.values():
-            wrote = wrote or track.waiting > 0
             track.write()
         if stopping or self.trouble is not None:
             return False
         self._reserve.grow(sum([track.reserve_bytes for track in self.tracks.values()]))
-        self._stop.wait(_GATHER_S if wrote else min(_IDLE_S, _GATHER_S * 2))
+        self._stop.wait(_GATHER_S)
         return True
 
     # ---- the keeper's thread ------------------------------------------------------------------------
