@@ -54,7 +54,7 @@ THIRD_PARTIES: dict[str, set[str]] = {
     "model": {"numpy"},  # names of types only: see test_model_needs_no_numpy
     "decode": {"numpy", "simplejpeg"},
     "discovery": {"zeroconf", "ifaddr", "platformdirs"},
-    "recording": {"numpy", "PIL", "tifffile", "zarr", "dask"},
+    "recording": {"numpy", "PIL", "tifffile", "zarr", "dask", "xarray"},
     "lab": {"tomlkit", "platformdirs"},
     "display": {"numpy"},
     "api": {"numpy"},  # names of types only

@@ -23,7 +23,12 @@ def open_run(path: str | os.PathLike[str]) -> Run:
     Parameters
     ----------
     path : str or path
-        The folder that was recorded to.
+        The folder that was recorded to, or that of one camera in it.
+
+    Returns
+    -------
+    Run
+        `Run.refresh` looks for what has been recorded since.
 
     Raises
     ------

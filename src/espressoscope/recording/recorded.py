@@ -1,95 +1,33 @@
-"""The frames of one camera in a run: its segments, frames one by one, their times and their log."""
+"""The frames of one camera in a run: one by one or as arrays, with their times and their log."""
 
 from __future__ import annotations
 
 import contextlib
 import csv
-import os
-import zlib
+import operator
+import threading
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
 import numpy as np
 
-from espressoscope.model import Frame
-from espressoscope.recording.contents import ENTRY, read_contents
-from espressoscope.recording.files import read_at
-from espressoscope.recording.layout import NO_TIME, STATUSES
+from espressoscope.recording.contents import ENTRY
+from espressoscope.recording.layout import STATUSES
 from espressoscope.recording.run_folder import LOG_NAME
-from espressoscope.recording.segment import SUFFIX, UNPAGED_SUFFIX
+from espressoscope.recording.stored import Segment, segment_paths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from espressoscope.recording.contents import Contents
+    from espressoscope.model import Frame
 
 __all__ = ["Part", "Recording", "Segment", "segment_paths"]
 
 _MOST_EVENTS: Final = 100_000
-
-
-class Segment:
-    """One file of a recording, open for reading.
-
-    Attributes
-    ----------
-    path : Path
-    contents : Contents
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with self._opened() as descriptor:
-            size = os.fstat(descriptor).st_size
-            contents = read_contents(lambda length, offset: read_at(descriptor, length, offset), size)
-        if contents is None:
-            raise ValueError(f"{path} is no segment of a recording")
-        self.contents: Contents = contents
-
-    def refresh(self) -> bool:
-        """Look again; true when there is more."""
-        if self.contents.closed:
-            return False
-        before = self.contents
-        with self._opened() as descriptor:
-            size = os.fstat(descriptor).st_size
-            found = read_contents(lambda length, offset: read_at(descriptor, length, offset), size, before)
-        if found is not None:
-            self.contents = found
-        return len(self.contents.entries) != len(before.entries)
-
-    @contextlib.contextmanager
-    def _opened(self) -> Iterator[int]:
-        # Opened for each read: a run of weeks has more segments than a process may have open files.
-        descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        try:
-            yield descriptor
-        finally:
-            os.close(descriptor)
-
-    def frame(self, entry: np.void, camera: str) -> Frame:
-        """Read one frame; one whose bytes are not those that were written has status ``"corrupt"``."""
-        length = int(entry["bytes"])
-        with self._opened() as descriptor:
-            jpeg = read_at(descriptor, length, int(entry["offset"]))
-        status = STATUSES[int(entry["status"]) % len(STATUSES)]
-        if len(jpeg) != length or zlib.crc32(jpeg) != int(entry["crc"]):
-            status = "corrupt"
-        device_ns = int(entry["device_ns"])
-        return Frame(
-            jpeg,
-            int(entry["sequence"]),
-            int(entry["received_ns"]),
-            None if device_ns == NO_TIME else device_ns,
-            int(entry["width"]),
-            int(entry["height"]),
-            camera,
-            status,
-        )
 
 
 class Part(NamedTuple):
@@ -108,10 +46,21 @@ class Part(NamedTuple):
     shape: tuple[int, int, int, int]
 
 
-class Recording(Sequence[Frame]):
+class _Look(NamedTuple):
+    """What was there at one look. Replaced in one step, so that other threads see all of it or nothing."""
+
+    segments: tuple[Segment, ...]
+    unreadable: tuple[Path, ...]
+    entries: NDArray[np.void]
+    of_segment: NDArray[np.int32]  # for each entry
+    pages: NDArray[np.int64]  # the entries that are frames of the sequence
+
+
+class Recording(Sequence["Frame"]):
     """The frames of one camera in a run, in order: a sequence of `Frame`, each read when asked for.
 
     Broken frames, and single ones of another size, are not in the sequence; `records` has every one stored.
+    Any thread may use it. What it has is what was there at the last `refresh`.
 
     Attributes
     ----------
@@ -127,81 +76,64 @@ class Recording(Sequence[Frame]):
         self.name = name
         self.folder = folder
         self.info = info
-        self._segments: list[Segment] = []
-        self._unreadable: list[Path] = []
-        self._entries = np.empty(0, ENTRY)
-        self._of_segment = np.empty(0, np.int32)
-        self._frames = np.empty(0, np.int64)
+        self._looking = threading.Lock()
+        self._now = _index((), ())
         self.refresh()
 
     def refresh(self) -> int:
         """Look for what has been written since; tell how many frames there are."""
-        known = {segment.path for segment in self._segments} | set(self._unreadable)
-        changed = False
-        for segment in self._segments:
-            with contextlib.suppress(OSError):
-                changed = segment.refresh() or changed
-        for path in segment_paths(self.folder):
-            if path in known:
-                continue
-            try:
-                self._segments.append(Segment(path))
-            except (OSError, ValueError):
-                self._unreadable.append(path)
-            changed = True
-        if changed:
-            self._index()
+        with self._looking:
+            before = self._now
+            segments = list(before.segments)
+            changed = False
+            for segment in segments:
+                with contextlib.suppress(OSError):
+                    changed = segment.refresh() or changed
+            known = {segment.path for segment in segments}
+            unreadable = []
+            for path in segment_paths(self.folder):
+                if path in known:
+                    continue
+                try:
+                    segments.append(Segment(path))
+                    changed = True
+                except (OSError, ValueError):
+                    unreadable.append(path)  # looked at again next time: it may be on its way here
+            if changed or tuple(unreadable) != before.unreadable:
+                self._now = _index(segments, unreadable)
         return len(self)
 
-    def _index(self) -> None:
-        self._segments.sort(key=lambda segment: (segment.contents.number, segment.path.name))
-        tables = [segment.contents.entries for segment in self._segments]
-        entries = np.concatenate(tables) if tables else np.empty(0, ENTRY)
-        counts = [len(table) for table in tables]
-        of_segment = np.repeat(np.arange(len(tables), dtype=np.int32), counts)
-        # The first frames of a size that came to stay are in two segments; there they are pages.
-        keep = np.ones(len(entries), bool)
-        begin = 0
-        for count, after in zip(counts, tables[1:], strict=False):
-            pages = after[:8]["sequence"][after[:8]["page"] >= 0]
-            rest = np.arange(max(begin, begin + count - 64), begin + count)
-            there = np.isin(entries["sequence"][rest], pages) & (entries["page"][rest] < 0)
-            keep[rest[there]] = False
-            begin += count
-        self._entries, self._of_segment = entries[keep], of_segment[keep]
-        self._frames = np.flatnonzero(self._entries["page"] >= 0)
+    def __reduce__(self) -> tuple[type[Recording], tuple[str, Path, dict[str, Any]]]:
+        return Recording, (self.name, self.folder, self.info)  # for dask's other processes
 
     # ---- frames -------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
-        return len(self._frames)
+        return len(self._now.pages)
 
     @overload
     def __getitem__(self, index: int) -> Frame: ...
     @overload
     def __getitem__(self, index: slice) -> list[Frame]: ...
     def __getitem__(self, index: int | slice) -> Frame | list[Frame]:
-        if isinstance(index, slice):
-            return [self._frame(int(place)) for place in self._frames[index]]
-        try:
-            place = self._frames[index]
-        except IndexError:
-            raise IndexError(f"{self.name} has {len(self)} frames, none at {index}") from None
-        return self._frame(int(place))
+        return self.snapshot()[index]
 
-    def _frame(self, place: int) -> Frame:
-        segment = self._segments[int(self._of_segment[place])]
-        return segment.frame(self._entries[place], self.name)
+    def snapshot(self) -> _Frames:
+        """Give the sequence as it is now; what `refresh` finds later is not in it."""
+        now = self._now
+        return _Frames(now, now.pages, self.name, "frames")
 
     @property
     def records(self) -> Sequence[Frame]:
         """Every frame stored, in order: also broken ones, and those of a size that did not last."""
-        return _Records(self)
+        now = self._now
+        return _Frames(now, np.arange(len(now.entries)), self.name, "records")
 
     @property
     def times(self) -> NDArray[np.datetime64]:
         """When each frame of the sequence had arrived, (T,) datetime64[ns], UTC."""
-        times: NDArray[np.datetime64] = self._entries["received_ns"][self._frames].view("datetime64[ns]")
+        now = self._now
+        times: NDArray[np.datetime64] = now.entries["received_ns"][now.pages].view("datetime64[ns]")
         return times.copy()
 
     @property
@@ -211,7 +143,8 @@ class Recording(Sequence[Frame]):
         Fields: sequence, time, device_ns (the lowest int64 where the camera told none), bytes, width, height,
         status, gap (frames that are missing before it), segment, page (-1: in the log only).
         """
-        source = self._entries
+        now = self._now
+        source = now.entries
         names = np.array(STATUSES)
         fields = {
             "sequence": source["sequence"].astype(np.int64),
@@ -222,7 +155,7 @@ class Recording(Sequence[Frame]):
             "height": source["height"],
             "status": names[source["status"] % len(names)],
             "gap": source["lost"],
-            "segment": self._of_segment,
+            "segment": now.of_segment,
             "page": source["page"],
         }
         table = np.empty(
@@ -253,15 +186,26 @@ class Recording(Sequence[Frame]):
     @property
     def parts(self) -> tuple[Part, ...]:
         """Stretches of one picture size."""
-        entries = self._entries[self._frames]
-        if not len(entries):
+        now = self._now
+        height = now.entries["height"][now.pages].astype(np.int64)
+        width = now.entries["width"][now.pages].astype(np.int64)
+        if not len(width):
             return ()
-        sizes = entries["height"].astype(np.int64) << 32 | entries["width"]
-        starts = [0, *(np.flatnonzero(np.diff(sizes)) + 1).tolist(), len(entries)]
+        starts = [0, *(np.flatnonzero(np.diff(height << 32 | width)) + 1).tolist(), len(width)]
         return tuple(
-            Part(start, stop, (stop - start, int(entries["height"][start]), int(entries["width"][start]), 3))
+            Part(start, stop, (stop - start, int(height[start]), int(width[start]), 3))
             for start, stop in pairwise(starts)
         )
+
+    def _only_part(self) -> Part:
+        parts = self.parts
+        if len(parts) > 1:
+            sizes = ", ".join(f"{p.start} to {p.stop - 1}: {p.shape[2]} x {p.shape[1]}" for p in parts[:5])
+            raise ValueError(
+                f"{self.name} changed its picture size ({sizes}{', ...' if len(parts) > 5 else ''}): use "
+                ".parts, and .array(part) or .xarray(part) for the frames of each"
+            )
+        return parts[0] if parts else Part(0, 0, (0, 0, 0, 3))
 
     @property
     def frames(self) -> Any:
@@ -276,14 +220,7 @@ class Recording(Sequence[Frame]):
         ModuleNotFoundError
             dask is not installed.
         """
-        parts = self.parts
-        if len(parts) > 1:
-            sizes = ", ".join(f"{p.start} to {p.stop - 1}: {p.shape[2]} x {p.shape[1]}" for p in parts[:5])
-            raise ValueError(
-                f"{self.name} changed its picture size ({sizes}): use .parts, "
-                "and .array(part) for the frames of each"
-            )
-        return self.array(parts[0] if parts else Part(0, 0, (0, 0, 0, 3)))
+        return self.array(self._only_part())
 
     def array(self, part: Part) -> Any:
         """Give the pictures of one of `parts` as a dask array (T, Y, X, 3) uint8; needs dask."""
@@ -291,46 +228,97 @@ class Recording(Sequence[Frame]):
 
         return dask_array(self, part)
 
+    def xarray(self, part: Part | None = None) -> Any:
+        """Give the pictures as a DataArray with dimensions t, y, x, c, decoded when computed; needs xarray.
+
+        Coordinates: ``t``, the times as datetime64[ns]; ``sequence`` along t; ``c``: R, G, B; where the size
+        of a pixel is known, ``y`` and ``x`` in um. Attributes: the camera, and what `run.json` tells of it.
+
+        Parameters
+        ----------
+        part : Part, optional
+            One of `parts`; needed when there are several.
+
+        Raises
+        ------
+        ValueError
+            The picture size changed, and no part is given.
+        ModuleNotFoundError
+            dask or xarray is not installed.
+        """
+        from espressoscope.recording.arrays import data_array
+
+        return data_array(self, self._only_part() if part is None else part)
+
+    @property
+    def pixel_um(self) -> float | None:
+        """Size of a pixel in um; None where `run.json` does not tell it."""
+        told = self.info.get("pixel_um")
+        return float(told) if isinstance(told, int | float) and 0 < told < 1e9 else None
+
+    @property
+    def sequences(self) -> NDArray[np.int64]:
+        """The number of each frame of the sequence, (T,); what is missing between two was lost."""
+        now = self._now
+        return now.entries["sequence"][now.pages].astype(np.int64)
+
     # ---- figures ------------------------------------------------------------------------------------
 
     @property
     def segments(self) -> tuple[Segment, ...]:
         """Its files that can be read."""
-        return tuple(self._segments)
+        return self._now.segments
 
     @property
     def unreadable(self) -> tuple[Path, ...]:
         """Files named as segments that are none, or cannot be read."""
-        return tuple(self._unreadable)
+        return self._now.unreadable
+
+    @property
+    def absent(self) -> tuple[int, ...]:
+        """Numbers of segments that should be there: in a run that was copied in part."""
+        there = {segment.contents.number for segment in self.segments}
+        told = self.info.get("segments")
+        count = max(there, default=-1) + 1
+        if type(told) is int and count < told < 1_000_000:
+            count = told
+        return tuple(number for number in range(count) if number not in there)
 
     def summary(self) -> dict[str, Any]:
         """Give the figures that ``espressoscope info`` shows."""
-        entries = self._entries
+        now = self._now
+        entries = now.entries
         return {
             "camera": self.name,
             "frames": len(entries),
             "first": None if not len(entries) else int(entries["received_ns"][0]),
             "last": None if not len(entries) else int(entries["received_ns"][-1]),
-            "segments": len(self._segments),
+            "segments": len(now.segments),
             "gaps": int(np.count_nonzero(entries["lost"])),
             "damaged": int(np.count_nonzero(np.isin(entries["status"], (1, 2)))),
             "bytes": int(entries["bytes"].sum(dtype=np.int64)),
             "missing": int(entries["lost"].sum(dtype=np.int64)),
-            "pages": len(self._frames),
-            "open": sum(not segment.contents.closed for segment in self._segments),
-            "unreadable": len(self._unreadable) + sum(s.contents.damaged for s in self._segments),
+            "pages": len(now.pages),
+            "open": sum(not segment.contents.closed for segment in now.segments),
+            "unreadable": len(now.unreadable) + sum(s.contents.damaged for s in now.segments),
+            "absent": len(self.absent),
         }
 
     def __repr__(self) -> str:
-        return f"<Recording of {self.name}: {len(self)} frames in {len(self._segments)} segments>"
+        return f"<Recording of {self.name}: {len(self)} frames in {len(self.segments)} segments>"
 
 
-class _Records(Sequence[Frame]):
-    def __init__(self, recording: Recording) -> None:
-        self._recording = recording
+class _Frames(Sequence["Frame"]):
+    """Some of the entries of one look."""
+
+    def __init__(self, look: _Look, places: NDArray[np.int64], camera: str, what: str) -> None:
+        self._look = look
+        self._places = places
+        self._camera = camera
+        self._what = what
 
     def __len__(self) -> int:
-        return len(self._recording._entries)
+        return len(self._places)
 
     @overload
     def __getitem__(self, index: int) -> Frame: ...
@@ -338,16 +326,36 @@ class _Records(Sequence[Frame]):
     def __getitem__(self, index: slice) -> list[Frame]: ...
     def __getitem__(self, index: int | slice) -> Frame | list[Frame]:
         if isinstance(index, slice):
-            return [self._recording._frame(place) for place in range(len(self))[index]]
-        return self._recording._frame(range(len(self))[index])
+            return [self._frame(place) for place in self._places[index].tolist()]
+        number, count = operator.index(index), len(self._places)
+        if not -count <= number < count:
+            raise IndexError(f"{self._camera} has {count} {self._what}, none at {number}")
+        return self._frame(int(self._places[number]))
+
+    def _frame(self, place: int) -> Frame:
+        look = self._look
+        return look.segments[int(look.of_segment[place])].frame(look.entries[place], self._camera)
 
 
-def segment_paths(folder: Path) -> list[Path]:
-    """Give the files of a camera's folder that are named as segments, in order."""
-    with contextlib.suppress(OSError):
-        return sorted(
-            path
-            for path in folder.iterdir()
-            if path.name.endswith((SUFFIX, UNPAGED_SUFFIX)) and not path.name.startswith(".")
-        )
-    return []
+def _index(segments: Iterable[Segment], unreadable: Iterable[Path]) -> _Look:
+    """Put the tables of all segments together."""
+    segments = sorted(segments, key=lambda segment: (segment.contents.number, segment.path.name))
+    contents = [segment.contents for segment in segments]
+    counts = [len(each.entries) for each in contents]
+    entries = np.concatenate([each.entries for each in contents]) if contents else np.empty(0, ENTRY)
+    of_segment = np.repeat(np.arange(len(contents), dtype=np.int32), counts)
+    keep = np.ones(len(entries), bool)
+    ends = np.cumsum(counts).tolist()
+    for end, this, after in zip(ends, contents, contents[1:], strict=False):
+        # The first frames of a size that came to stay are in two segments; there they are pages.
+        head = after.entries[:8]
+        again = head["sequence"][head["page"] >= 0]
+        rest = np.arange(max(end - len(this.entries), end - 64), end)
+        keep[rest[np.isin(entries["sequence"][rest], again) & (entries["page"][rest] < 0)]] = False
+        if after.number > this.number + 1 and 0 < end < len(entries):
+            # Segments are not here: what was in them is missing before the first frame of this one.
+            lost = int(entries["sequence"][end]) - int(entries["sequence"][end - 1]) - 1
+            entries["lost"][end] = min(max(lost, int(entries["lost"][end])), 0xFFFFFFFF)
+    entries, of_segment = entries[keep], of_segment[keep]
+    pages = np.flatnonzero(entries["page"] >= 0)
+    return _Look(tuple(segments), tuple(unreadable), entries, of_segment, pages)
