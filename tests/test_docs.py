@@ -328,7 +328,7 @@ def test_json_keys_are_those_the_page_tells(
     if differs:
         file.set_profile("A1", "leaf")
     file.save()
-    if command in ("info", "repair"):
+    if command in ("info", "repair", "export"):
         with es.Camera(camera) as cam, cam.record(tmp_path / "run-01", frames=1):
             pass
     words = {
@@ -341,6 +341,7 @@ def test_json_keys_are_those_the_page_tells(
         "record": [camera, "--frames", "1", "-o", "run-02"],
         "info": ["run-01"],
         "repair": ["run-01"],
+        "export": ["run-01", "--to", "jpeg", "-o", "jpegs"],
         "identify": [camera, "--times", "1"],
         "fleet add": [camera],
         "fleet list": [],

@@ -16,6 +16,7 @@ from espressoscope.errors import (
     ConnectReason,
     DecodeError,
     DiscoveryError,
+    ExportError,
     FleetFileError,
     RecordingError,
     RemoteProtocolError,
@@ -50,6 +51,10 @@ EXAMPLES = [
         {"results": {"lamp": SetResult(50, 0, False, "still 0")}, "camera": "A1"},
     ),
     (SettingError("unknown"), {"results": {}}),
+    (
+        ExportError("it is there", path="out.zarr", camera="A1", hint="Another name"),
+        {"path": "out.zarr", "camera": "A1", "hint": "Another name"},
+    ),
     (UnsupportedError("ESPHome has no settings", camera="A1"), {"camera": "A1"}),
     (
         DecodeError("cut off", sequence=7, nbytes=900, width=640, height=480, camera="A1", hint="Skip it"),

@@ -22,6 +22,9 @@ NAMES = [
     "ConnectReason",
     "DecodeError",
     "DiscoveryError",
+    "ExportError",
+    "ExportProgress",
+    "Exported",
     "ExposureLock",
     "Finding",
     "Fleet",
@@ -47,6 +50,7 @@ NAMES = [
     "__version__",
     "diagnose",
     "discover",
+    "export_run",
     "join_wifi",
     "open_run",
     "repair_run",
@@ -166,6 +170,12 @@ def test_diagnose_and_join_wifi() -> None:
     assert defaults(es.join_wifi) == wanted
 
 
+def test_export_run() -> None:
+    wanted = {"run": ..., "to": ..., "out": ..., "cameras": None, "begin": None, "end": None, "force": False}
+    have = defaults(es.export_run)
+    assert {key: have.get(key, "missing") for key in wanted} == wanted
+
+
 def test_frame() -> None:
     frame = es.Frame(b"\xff\xd8", 0, 1)
     for name in "jpeg sequence received_ns device_ns width height camera status jpeg_end".split():
@@ -190,6 +200,8 @@ def test_frame() -> None:
         ("FrameSet", "time_ns frames"),
         ("KeptFrames", "frames bytes seconds let_go"),
         ("Finding", "code ok words advice"),
+        ("Exported", "path cameras notes"),
+        ("ExportProgress", "camera state frames total left_out damaged bytes path"),
         ("WifiStep", "code ok words advice camera"),
         ("ExposureLock", "reference values unequal results"),
     ],

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from espressoscope.api.camera import Camera
     from espressoscope.api.diagnose import Finding, diagnose
     from espressoscope.api.discover import SearchProgress, discover
+    from espressoscope.api.export import Exported, ExportProgress, export_run
     from espressoscope.api.exposure import ExposureLock
     from espressoscope.api.fleet import Fleet
     from espressoscope.api.keeper import FrameKeeper, KeptFrames
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         ConnectReason,
         DecodeError,
         DiscoveryError,
+        ExportError,
         FleetFileError,
         RecordingError,
         RemoteProtocolError,
@@ -46,6 +48,9 @@ _HOME = {
     "ConnectReason": "errors",
     "DecodeError": "errors",
     "DiscoveryError": "errors",
+    "ExportError": "errors",
+    "ExportProgress": "api.export",
+    "Exported": "api.export",
     "ExposureLock": "api.exposure",
     "Finding": "api.diagnose",
     "Fleet": "api.fleet",
@@ -70,6 +75,7 @@ _HOME = {
     "WifiStep": "api.wifi",
     "diagnose": "api.diagnose",
     "discover": "api.discover",
+    "export_run": "api.export",
     "join_wifi": "api.wifi",
     "open_run": "api.runs",
     "repair_run": "api.runs",
@@ -84,6 +90,9 @@ __all__ = [
     "ConnectReason",
     "DecodeError",
     "DiscoveryError",
+    "ExportError",
+    "ExportProgress",
+    "Exported",
     "ExposureLock",
     "Finding",
     "Fleet",
@@ -109,6 +118,7 @@ __all__ = [
     "__version__",
     "diagnose",
     "discover",
+    "export_run",
     "join_wifi",
     "open_run",
     "repair_run",

@@ -11,6 +11,7 @@
     ├── UnsupportedError      this camera or firmware cannot do that
     ├── DecodeError           these bytes are not a whole JPEG; `sequence`, `nbytes`, `width`, `height`
     ├── RecordingError        a recording ended early; `frames_written`, `frames_dropped`
+    ├── ExportError           a recording could not be exported; `path`
     └── FleetFileError        a fleet file that cannot be read; `path`, `line`, `reason`
 
 Each names the camera, says what happened and what to try, and carries its data as attributes. Anything
@@ -32,6 +33,7 @@ __all__ = [
     "ConnectReason",
     "DecodeError",
     "DiscoveryError",
+    "ExportError",
     "FleetFileError",
     "RecordingError",
     "RemoteProtocolError",
@@ -236,6 +238,22 @@ class RecordingError(CameraError):
         super().__init__(message, camera=camera, hint=hint)
         self.frames_written = frames_written
         self.frames_dropped = frames_dropped
+
+
+class ExportError(CameraError):
+    """A recording could not be exported; nothing is left under the name it should have got.
+
+    Parameters
+    ----------
+    path : str or None
+        The file or folder it is about.
+    """
+
+    def __init__(
+        self, message: str, *, path: str | None = None, camera: str | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message, camera=camera, hint=hint)
+        self.path = path
 
 
 class FleetFileError(CameraError):

@@ -8,6 +8,7 @@ from espressoscope.cli.control import set_settings, status
 from espressoscope.cli.demo import demo
 from espressoscope.cli.discover import discover
 from espressoscope.cli.doctor import doctor
+from espressoscope.cli.export import export
 from espressoscope.cli.fleet import fleet
 from espressoscope.cli.identify import identify
 from espressoscope.cli.record import record
@@ -61,6 +62,7 @@ app.command()(view)
 app.command()(record)
 app.command()(info)
 app.command()(repair)
+app.command()(export)
 app.add_typer(fleet, name="fleet")
 app.command()(identify)
 app.command()(doctor)

@@ -1,0 +1,219 @@
+"""A result is there whole or not at all: made under another name in the same folder, then renamed.
+
+What a killed program leaves is hidden, and ends with `SUFFIX`. Nothing is ever replaced unless that is
+asked for, and a folder only when it is an export of ours, or empty.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING, Any, Final
+
+from espressoscope.errors import ExportError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = [
+    "MARK",
+    "NOTE_NAME",
+    "SUFFIX",
+    "cannot_export",
+    "check_free",
+    "check_name",
+    "left_behind",
+    "staged",
+    "write_json",
+]
+
+SUFFIX: Final = ".espressoscope-part"
+NOTE_NAME: Final = "export.json"
+"""File of a folder that tells what it is; an OME-Zarr has it in its attributes."""
+MARK: Final = "espressoscope"
+"""Key under which it is told."""
+_MOST_JSON: Final = 64 * 2**20
+_FULL: Final = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+# Answers of file systems and systems without hard links (FAT, some network shares).
+_NO_LINKS: Final = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EINVAL}
+
+
+def cannot_export(path: Path, error: OSError) -> ExportError:
+    """Give the error for a result that cannot be written, with what to try."""
+    if error.errno in _FULL:
+        hint = "The disk is full: make room, or export to another one"
+    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        hint = "You may not write there: choose another folder"
+    elif error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENOTEMPTY):
+        hint = "A file is where a folder should be, or the other way round: choose another name"
+    elif error.errno == errno.ENAMETOOLONG:
+        hint = "Choose a shorter name"
+    else:
+        hint = "Choose another place"
+    return ExportError(f"cannot write {path}: {error.strerror or error}", path=str(path), hint=hint)
+
+
+def check_free(out: Path, needed: int) -> None:
+    """Refuse what does not fit, before an hour has been spent on it.
+
+    Raises
+    ------
+    ExportError
+        The disk has less than `needed` bytes left.
+    """
+    folder = out.parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    try:
+        usage = shutil.disk_usage(folder)
+    except OSError:
+        return  # then writing tells
+    if usage.total and usage.free < needed:
+        raise ExportError(
+            f"{out} needs {needed / 1e6:.0f} MB, and the disk has {usage.free / 1e6:.0f} MB left",
+            path=str(out),
+            hint="Make room, or export to another disk, or fewer cameras or a shorter time",
+        )
+
+
+def left_behind(out: Path) -> list[Path]:
+    """Give what exports to this name have left that were killed (or are under way)."""
+    try:
+        return sorted(
+            path
+            for path in out.parent.iterdir()
+            if path.name.startswith(f".{out.name}.") and path.name.endswith(SUFFIX)
+        )
+    except OSError:
+        return []
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a file of JSON."""
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+@contextlib.contextmanager
+def staged(out: Path, *, folder: bool, replace: bool) -> Iterator[Path]:
+    """Give a place to write the result to; it gets its name when all went well, else it is removed.
+
+    Parameters
+    ----------
+    out : Path
+        The final name.
+    folder : bool
+        The result is a folder, which is made; else a file, which is not.
+    replace : bool
+        What has that name now is replaced: a file, an empty folder, or an export of ours.
+
+    Raises
+    ------
+    ExportError
+        The name is taken, or the system refuses.
+    """
+    check_name(out, folder=folder, replace=replace)
+    early = out.with_name(f".{out.name}.{os.getpid()}{SUFFIX}")
+    try:
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            _remove(early)  # of a program of the same number that was killed
+            if folder:
+                early.mkdir()
+            yield early
+            if not folder:
+                with early.open("rb+") as file:
+                    os.fsync(file.fileno())
+            _publish(early, out, folder=folder, replace=replace)
+        finally:
+            with contextlib.suppress(OSError):
+                _remove(early)
+    except OSError as error:
+        raise cannot_export(out, error) from error
+
+
+def check_name(out: Path, *, folder: bool, replace: bool) -> None:
+    """Refuse a name that is taken, or that `replace` would destroy something else by.
+
+    Raises
+    ------
+    ExportError
+    """
+    if not os.path.lexists(out) or (folder and _is_empty(out)):
+        return
+    why = hint = ""
+    if not replace:
+        why, hint = "exists already", "Choose another name, or have it replaced (--force)"
+    elif folder and not out.is_dir():
+        why, hint = "is a file, and this export a folder", "Choose another name"
+    elif folder and not _is_ours(out):
+        why, hint = "is no export, and is not replaced", "Choose another name, or an empty folder"
+    elif not folder and not out.is_file():
+        why, hint = "is not a file, and this export is one", "Choose another name"
+    if why:
+        raise ExportError(f"{out} {why}", path=str(out), hint=hint)
+
+
+def _is_empty(folder: Path) -> bool:
+    try:
+        return folder.is_dir() and next(folder.iterdir(), None) is None
+    except OSError:
+        return False
+
+
+def _is_ours(folder: Path) -> bool:
+    for name, keys in ((NOTE_NAME, (MARK,)), ("zarr.json", ("attributes", MARK))):
+        with contextlib.suppress(OSError, ValueError, RecursionError), (folder / name).open("rb") as file:
+            content = json.loads(file.read(_MOST_JSON))
+            for key in keys:
+                content = content.get(key) if isinstance(content, dict) else None
+            if isinstance(content, dict):
+                return True
+    return False
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _publish(early: Path, out: Path, *, folder: bool, replace: bool) -> None:
+    if not folder:
+        if replace:
+            os.replace(early, out)
+        elif os.name == "nt":
+            os.rename(early, out)  # fails there when the name is taken
+        else:
+            _link_or_rename(early, out)
+        return
+    old = None
+    if replace and out.is_dir() and not _is_empty(out):
+        old = out.with_name(f".{out.name}.{os.getpid()}-old{SUFFIX}")
+        os.rename(out, old)
+    elif out.is_dir():
+        out.rmdir()  # an empty one; Windows renames onto none
+    try:
+        os.rename(early, out)  # fails when something has come to be there meanwhile
+    except OSError:
+        if old is not None:
+            os.rename(old, out)
+        raise
+    if old is not None:
+        with contextlib.suppress(OSError):
+            shutil.rmtree(old)
+
+
+def _link_or_rename(early: Path, out: Path) -> None:
+    try:
+        os.link(early, out)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if os.path.lexists(out):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(out)) from None
+        os.rename(early, out)
