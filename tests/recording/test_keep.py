@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import csv
+import json
+import os
+import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +16,7 @@ import espressoscope as es
 from espressoscope.recording.kept import Allowance, LastFrames
 from espressoscope.sim import SimulatedCamera, simulate
 from recording_support import Source, facts
-from support import wait_until
+from support import REPO, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,3 +119,38 @@ def test_what_is_kept_has_ceilings_in_time_and_in_bytes() -> None:
     last.put(source.frame(bytes(20_000)))  # more than there is room for
     assert (last.count, last.bytes, last.span_s) == (0, 0, 0.0)
     assert last.since(0) == []
+
+
+@pytest.mark.parametrize("how", ["enter", "signal"])
+def test_the_command_waits_for_its_trigger(cameras: list[SimulatedCamera], tmp_path: Path, how: str) -> None:
+    if how == "signal" and not hasattr(signal, "SIGUSR1"):
+        pytest.skip("this system has no SIGUSR1")
+    folder = tmp_path / "run"
+    arguments = ("record", cameras[0].url, "-o", folder, "--pretrigger", "0.5", "--frames", "5", "--json")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "espressoscope", *map(str, arguments)],
+        stdin=subprocess.PIPE if how == "enter" else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(REPO / "src")},
+    )
+    assert process.stdout is not None
+    line = json.loads(process.stdout.readline())
+    while line["kept_s"] < 0.4:
+        line = json.loads(process.stdout.readline())
+    assert line["frames_written"] == 0
+    assert not folder.exists()
+    if how == "signal":
+        process.send_signal(signal.SIGUSR1)
+    out, err = process.communicate("\n" if how == "enter" else None, timeout=60)
+    assert process.returncode == 0, err
+    assert "Traceback" not in err
+    last = json.loads(out.splitlines()[-1])
+    (recording,) = es.open_run(folder).values()
+    asked_ns = trigger_ns(recording)
+    times = [frame.received_ns for frame in recording]
+    assert len(times) == last["frames_written"]
+    assert sum(each >= asked_ns for each in times) == 5
+    assert sum(each < asked_ns for each in times) >= 5
+    assert all(each >= asked_ns - 500_000_000 for each in times)

@@ -56,7 +56,14 @@ class CameraRecording(CameraUpkeep):
         runtime, session = self._opened()
         with keeper_for(before, self._followers) as keeper:
             recorder = Recorder(
-                path, seconds, frames, keep_free, self._followers, keeper=keeper, before=before or 0.0
+                path,
+                seconds,
+                frames,
+                keep_free,
+                self._followers,
+                keeper=keeper,
+                before=before or 0.0,
+                wall_offset_ns=runtime.wall_offset_ns,
             )
             try:
                 recorder.join(session.link.name, runtime, session, self._pending)

@@ -63,7 +63,15 @@ class FleetRecording(FleetHandle):
                 self[name]
         with keeper_for(before, self._followers) as keeper:
             recorder = Recorder(
-                path, seconds, frames, keep_free, self._followers, only, keeper=keeper, before=before or 0.0
+                path,
+                seconds,
+                frames,
+                keep_free,
+                self._followers,
+                only,
+                keeper=keeper,
+                before=before or 0.0,
+                wall_offset_ns=runtime.wall_offset_ns,
             )
             self._bring_in(recorder, runtime)
         return recorder

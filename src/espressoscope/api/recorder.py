@@ -63,6 +63,8 @@ class RecordProgress:
         Frames not written yet.
     segments : int
         Files begun.
+    earlier : int
+        Frames from before the call, with `before`.
     """
 
     frames_written: int
@@ -73,6 +75,7 @@ class RecordProgress:
     missing: int
     waiting: int
     segments: int
+    earlier: int
 
 
 class Recorder:
@@ -98,6 +101,8 @@ class Recorder:
         Has the frames from before this call.
     before : float
         Seconds of them to begin with.
+    wall_offset_ns : int, optional
+        Of the frames' times, as for `Link`.
     """
 
     def __init__(
@@ -110,6 +115,7 @@ class Recorder:
         only: frozenset[str] | None = None,
         keeper: FrameKeeper | None = None,
         before: float = 0.0,
+        wall_offset_ns: int | None = None,
     ) -> None:
         asked_ns = time.perf_counter_ns()
         if seconds is not None and not 0 < seconds < math.inf:
@@ -130,10 +136,12 @@ class Recorder:
         self._known: dict[str, dict[str, SettingValue | None]] = {}
         self._closed = False
         self._followers = followers
-        self._writer = RunWriter(path, software(), keep_free=keep_free, on_look=self._look)
+        self._writer = RunWriter(
+            path, software(), keep_free=keep_free, on_look=self._look, wall_offset_ns=wall_offset_ns
+        )
         self._end = None if seconds is None else time.perf_counter() + seconds
+        followers.add(self)  # from now on it ends in order, with the camera or fleet at the latest
         self._writer.start()
-        followers.add(self)
 
     # ---- for Camera and Fleet -----------------------------------------------------------------------
 
@@ -202,7 +210,7 @@ class Recorder:
             changed = {key: value for key, value in now.items() if before.get(key) != value}
             if changed:
                 self._known[name] = now
-                track.note("settings", json.dumps(changed, ensure_ascii=False))
+                track.note("settings", json.dumps(changed, ensure_ascii=False), self._writer.now_ns)
                 if not before:  # it has been reached only now
                     self._writer.describe(name, {**_facts(session.info), "settings": now})
 
@@ -246,6 +254,7 @@ class Recorder:
                 track.lost,
                 track.waiting,
                 track.segments,
+                track.earlier,
             )
             for name, track in self._writer.tracks.items()
         }

@@ -21,6 +21,7 @@ from espressoscope.cli.common import (
     fleet_of,
 )
 from espressoscope.cli.output import clean, plain_table
+from espressoscope.cli.trigger import Trigger
 
 __all__ = ["record"]
 
@@ -28,13 +29,16 @@ _EVERY_S = 1.0
 _REPORT_S = 5.0
 """Between two reports where nothing can be redrawn."""
 _SILENCE_S = 15.0
-"""Without a frame of any camera for so long from the start, there is nothing to record."""
+"""Without a frame of any camera for so long from the start, there is nothing to record; with --frames, a
+camera that has been silent for so long is not waited for."""
+_TRIGGER_S = 0.02
 
 
 @examples(
     "espressoscope record 192.168.4.1 --seconds 60 -o run-01",
     "espressoscope record A1 A2 A3 -o run-02",
     "espressoscope record A1 --frames 1000 -o run-03 --json | jq .frames_written",
+    "espressoscope record A1 A2 --pretrigger 10 --seconds 30 -o run-04",
 )
 def record(
     cameras: Annotated[
@@ -49,6 +53,12 @@ def record(
     frames: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="End after so many frames of each camera.")
     ] = None,
+    pretrigger: Annotated[
+        float | None,
+        typer.Option(
+            metavar="S", min=0.001, help="Wait for Enter or SIGUSR1; then begin with the S seconds before it."
+        ),
+    ] = None,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
@@ -59,7 +69,9 @@ def record(
 
     JSON keys: camera, those of Camera.stats, frames_written, bytes_written, frames_dropped, gaps, missing,
     disk_left_s; one object for each camera a second, and one at the end. What frames_written counts survives
-    the end of this program. Exit code 1 when a camera gave no picture, or the disk refused.
+    the end of this program. With --pretrigger, until the trigger: camera, those of Camera.stats,
+    frames_written (0), kept_frames, kept_s. Exit code 1 when a camera gave no picture, or not the --frames
+    asked for, or the disk refused.
     """
     with CommandRun(as_json, verbose, until_stopped=True) as run:
         if seconds is not None and frames is not None:
@@ -67,17 +79,60 @@ def record(
         fleet = fleet_of(cameras)
         run.out.say("Reaching the cameras ...", "dim")
         with fleet:
-            _Recording(run, fleet, fleet.record(output, seconds, frames)).run()
+            if pretrigger is not None and not _wait_for_trigger(run, fleet, output, pretrigger):
+                run.out.say("Nothing was recorded: there was no trigger")
+                return
+            _Recording(run, fleet, fleet.record(output, seconds, frames, before=pretrigger), frames).run()
+
+
+def _wait_for_trigger(run: CommandRun, fleet: "es.Fleet", output: Path, seconds: float) -> bool:
+    """Keep the last seconds until somebody wants them; false when the end is asked for instead."""
+    _check_new(output)  # not only when it is too late to choose another one
+    keeper = fleet.keep(seconds)
+    next_line = time.monotonic() + _EVERY_S
+    with Trigger() as trigger:
+        run.out.say(f"Keeping the last {seconds:g} s of {len(fleet)} cameras; to record, {trigger.words}")
+        while not trigger.pulled:
+            if run.ending.wait(_TRIGGER_S):
+                return False
+            if time.monotonic() >= next_line:
+                next_line += _EVERY_S
+                stats = fleet.stats()
+                for name, kept in keeper.kept.items():
+                    if name in stats:
+                        run.out.json(
+                            camera=name,
+                            **_keys(stats[name]),
+                            frames_written=0,
+                            kept_frames=kept.frames,
+                            kept_s=round(kept.seconds, 3),
+                        )
+    return True
+
+
+def _check_new(output: Path) -> None:
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise es.RecordingError(
+            f"{output} has something in it already, and a recording never overwrites anything",
+            frames_written=0,
+            frames_dropped=0,
+            hint="Give a folder that is new or empty",
+        )
 
 
 class _Recording:
     """A recording from its first line to its summary."""
 
-    def __init__(self, run: CommandRun, fleet: "es.Fleet", recorder: "es.Recorder") -> None:
+    def __init__(
+        self, run: CommandRun, fleet: "es.Fleet", recorder: "es.Recorder", frames: int | None
+    ) -> None:
         self._run = run
         self._fleet = fleet
         self._recorder = recorder
+        self._frames = frames
         self._began = time.monotonic()
+        self._last_counts: dict[str, int] = {}
+        self._last_change: dict[str, float] = {}
 
     def run(self) -> None:
         """Follow it to its end; then say what there is, whatever the end was."""
@@ -110,7 +165,7 @@ class _Recording:
         try:
             while not self._run.ending.asked and not self._recorder.wait(0.05):
                 now = time.monotonic()
-                if now - self._began > _SILENCE_S and not self._recorder.frames_written:
+                if self._is_vain(now):
                     return
                 if now >= next_line:
                     next_line += _EVERY_S
@@ -124,6 +179,22 @@ class _Recording:
         finally:
             if out.live:
                 live.__exit__(None, None, None)
+
+    def _is_vain(self, now: float) -> bool:
+        """Whether nothing more is to be expected: no frame at all, or all that is missing is of the dead."""
+        if now - self._began > _SILENCE_S and not self._recorder.frames_written:
+            return True
+        if self._frames is None:
+            return False
+        for name, each in self._recorder.progress.items():
+            if each.frames_written - each.earlier >= self._frames:
+                continue
+            if self._last_counts.get(name) != each.frames_written:
+                self._last_counts[name] = each.frames_written
+                self._last_change[name] = now
+            if now - max(self._began, self._last_change[name]) <= _SILENCE_S:
+                return False
+        return True
 
     def _write_lines(self) -> None:
         stats = self._fleet.stats()
@@ -178,10 +249,12 @@ class _Recording:
     def _judge(self) -> None:
         messages = self._fleet.messages()
         for name, each in self._recorder.progress.items():
-            if not each.frames_written:
-                self._run.code = FAILED
-                why = messages.get(name, "").partition("; trying again")[0] or "none came in this time"
-                self._run.out.error(f"{name}: no picture: {why}", "espressoscope doctor CAMERA tells more")
+            if each.frames_written - each.earlier >= (self._frames or 1):
+                continue
+            self._run.code = FAILED
+            why = messages.get(name, "").partition("; trying again")[0] or "none came in this time"
+            what = f"only {each.frames_written} pictures" if each.frames_written else "no picture"
+            self._run.out.error(f"{name}: {what}: {why}", "espressoscope doctor CAMERA tells more")
 
 
 def _keys(stats: es.StreamStats) -> dict[str, Any]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LOCK_NAME",
     "LOG_NAME",
+    "RESERVE_NAME",
     "RUN_NAME",
     "Reserve",
     "RunLock",
@@ -107,8 +108,15 @@ def make_run_folder(path: str | os.PathLike[str]) -> Path:
     return folder
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
+def write_json(path: Path, content: Mapping[str, Any], *, sync: bool = True) -> None:
     """Write a file in one piece: it has the old content or the new one at any moment.
+
+    Parameters
+    ----------
+    path : Path
+    content : mapping
+    sync : bool
+        Wait for the disk, so that this holds through a power cut too.
 
     Raises
     ------
@@ -120,7 +128,8 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
             json.dump(content, file, indent=1, ensure_ascii=False)
             file.write("\n")
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         os.replace(early, path)
     except OSError:
         with contextlib.suppress(OSError):

@@ -77,6 +77,8 @@ class CameraTrack:
     gaps, lost : int
         Places where frames are missing, and how many.
     segments : int
+    earlier : int
+        Frames it was begun with.
     first_ns, last_ns : int or None
         Times of the first and the last frame written.
     """
@@ -105,7 +107,7 @@ class CameraTrack:
         self._files = files
         self._waiting: deque[Frame] = deque()
         self._put_bytes = self._taken_bytes = 0  # each changed by one thread only
-        self._accepted = self._earlier = self._earlier_bytes = 0
+        self._accepted = self.earlier = self._earlier_bytes = 0
         self._refused = self._unstored = 0  # likewise
         self._notes: deque[tuple[int, str, str]] = deque()
         self._shaper = Shaper()
@@ -124,7 +126,7 @@ class CameraTrack:
         """Take frames from before the first `put`, once: they have been in memory anyway, and count extra."""
         self._earlier_bytes = sum(len(frame.jpeg) for frame in frames)
         self._put_bytes += self._earlier_bytes
-        self._earlier = len(frames)
+        self.earlier = len(frames)
         self._waiting.extend(frames)
 
     def put(self, frame: Frame) -> bool:
@@ -135,7 +137,7 @@ class CameraTrack:
             return False
         waiting_bytes = self._put_bytes - self._taken_bytes
         if (
-            len(self._waiting) >= MOST_FRAMES + self._earlier
+            len(self._waiting) >= MOST_FRAMES + self.earlier
             or waiting_bytes >= MOST_BYTES + self._earlier_bytes
         ):
             self._refused += 1
@@ -150,9 +152,9 @@ class CameraTrack:
 
     # ---- on any thread ------------------------------------------------------------------------------
 
-    def note(self, kind: str, text: str, time_ns: int | None = None) -> None:
-        """Have something written into the log that is no frame; `time_ns` else is now."""
-        self._notes.append((time.time_ns() if time_ns is None else time_ns, kind, text))
+    def note(self, kind: str, text: str, time_ns: int) -> None:
+        """Have something written into the log that is no frame, with its time by the frames' clock."""
+        self._notes.append((time_ns, kind, text))
 
     @property
     def dropped(self) -> int:
@@ -162,7 +164,7 @@ class CameraTrack:
     @property
     def complete(self) -> bool:
         """Whether all frames asked for are written."""
-        return self.most_frames is not None and self.frames_written >= self.most_frames + self._earlier
+        return self.most_frames is not None and self.frames_written >= self.most_frames + self.earlier
 
     @property
     def waiting(self) -> int:

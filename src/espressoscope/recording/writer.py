@@ -17,11 +17,12 @@ import threading
 import time
 import uuid
 from collections import deque
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from espressoscope.recording.files import GrowingFile
+from espressoscope.recording.run_facts import RunClock, counts_of, iso
 from espressoscope.recording.run_folder import (
+    RESERVE_NAME,
     RUN_NAME,
     Reserve,
     RunLock,
@@ -74,6 +75,10 @@ class RunWriter:
         Called about once a second on the keeper's thread, to note what has changed.
     files : type of PlainFile
         How files are written.
+    wall_offset_ns : int, optional
+        Unix time at which `time.perf_counter_ns` was zero, as the frames' times have it; else read now.
+    system_clock : callable
+        Gives Unix nanoseconds; may be set, and jump, at any time.
 
     Raises
     ------
@@ -98,6 +103,8 @@ class RunWriter:
         keep_free: int | None = None,
         on_look: Callable[[], None] | None = None,
         files: type[PlainFile] = GrowingFile,
+        wall_offset_ns: int | None = None,
+        system_clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.path: Path = make_run_folder(path)
         self.run_id = uuid.uuid4()
@@ -108,8 +115,7 @@ class RunWriter:
         self._on_look = on_look
         self._files = files
         self._cameras: dict[str, dict[str, Any]] = {}
-        self._began_ns = time.time_ns()
-        self._began = time.perf_counter()
+        self._clock = RunClock(wall_offset_ns, system_clock)
         self._state = "recording"
         self._to_end: deque[SegmentWriter] = deque()
         self._stop = threading.Event()
@@ -117,6 +123,7 @@ class RunWriter:
         self._closing = threading.Lock()
         self._ended = threading.Event()
         self._writing_json = threading.Lock()
+        self._unsynced = False  # run.json is the system's already, but not the disk's
         self._writer = threading.Thread(target=self._write, name="espressoscope-writer", daemon=True)
         self._keeper = threading.Thread(target=self._keep, name="espressoscope-keeper", daemon=True)
         try:
@@ -129,7 +136,10 @@ class RunWriter:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 self._reserve = Reserve(self.path)
                 self._write_json()
-            except OSError:
+            except BaseException:  # Ctrl-C too: what has not begun leaves nothing that looks like a run
+                with contextlib.suppress(OSError):
+                    (self.path / RESERVE_NAME).unlink(missing_ok=True)
+                    (self.path / RUN_NAME).unlink(missing_ok=True)
                 self._lock.release()
                 raise
         except OSError as error:
@@ -160,7 +170,7 @@ class RunWriter:
                 name, folder, self.run_id.bytes, self._software, self._to_end.append, self._files
             )
             self._cameras[name] = {"name": name, "folder": folder_name, **(facts or {})}
-            self._write_json()
+            self._write_json(sync=False)  # a hundred cameras would wait a hundred times
             self._reserve.grow(sum(each.reserve_bytes for each in (*self.tracks.values(), track)))
         except OSError as error:
             raise cannot_write(folder, error) from error
@@ -177,6 +187,11 @@ class RunWriter:
         self._cameras[name].update(facts)
         with contextlib.suppress(OSError):  # told again at the end, and what is wrong with the disk comes out
             self._write_json()
+
+    @property
+    def now_ns(self) -> int:
+        """Unix time by the clock of the frames, which is never set."""
+        return self._clock.now_ns
 
     @property
     def frames_written(self) -> int:
@@ -283,6 +298,8 @@ class RunWriter:
             while not self._stop_keeping.wait(_KEEP_S):
                 self._end_segments()
                 self._sync()
+                if self._unsynced:
+                    self._write_json()
                 self._look()
         except OSError as error:
             self._fail(error)
@@ -318,8 +335,20 @@ class RunWriter:
         self.free_bytes = shutil.disk_usage(self.path).free
         if self.free_bytes < self._floor:
             raise OSError(errno.ENOSPC, "the disk is nearly full")
+        self._look_at_clock()
         if self._on_look is not None:
             self._on_look()
+
+    def _look_at_clock(self) -> None:
+        """Mark where the system's clock has been set: times here go on as if it had not."""
+        by_s = self._clock.step_s()
+        if by_s is None:
+            return
+        text = f"the computer's clock was set by {by_s:+.3f} s; the times of frames go on as before"
+        _log.warning("%s: %s", self.path, text)
+        now_ns = self.now_ns
+        for track in self.tracks.values():
+            track.note("clock", text, now_ns)
 
     # ---- both ---------------------------------------------------------------------------------------
 
@@ -331,42 +360,29 @@ class RunWriter:
             _log.error("%s", self.trouble)
         self._stop.set()
 
-    def _write_json(self) -> None:
+    def _write_json(self, *, sync: bool = True) -> None:
         with self._writing_json:
-            write_json(self.path / RUN_NAME, self._content())
+            self._unsynced = not sync
+            write_json(self.path / RUN_NAME, self._content(), sync=sync)
 
     def _content(self) -> dict[str, Any]:
-        now_ns = time.time_ns()
-        elapsed_ns = round((time.perf_counter() - self._began) * 1e9)
+        now_ns = self.now_ns
         content: dict[str, Any] = {
             "format": "espressoscope run",
             "version": 1,
             "run_id": str(self.run_id),
             "software": self._software,
             "state": self._state,
-            "started_at": _iso(self._began_ns),
-            "started_ns": self._began_ns,
-            "clock": {
-                # Times of frames are from a clock that is never set; this is how the system's went meanwhile.
-                "elapsed_ns": elapsed_ns,
-                "system_clock_moved_ns": now_ns - self._began_ns - elapsed_ns,
-            },
+            "started_at": iso(self._clock.began_ns),
+            "started_ns": self._clock.began_ns,
+            "clock": self._clock.facts(),
             "cameras": [],
         }
         if self._state != "recording":
-            content["ended_at"] = _iso(now_ns)
+            content["ended_at"] = iso(now_ns)
             content["trouble"] = None if self.trouble is None else str(self.trouble)
         for name, entry in self._cameras.items():
             track = self.tracks.get(name)
-            counts = {} if track is None or self._state == "recording" else _counts(track)
+            counts = {} if track is None or self._state == "recording" else counts_of(track)
             content["cameras"].append({**entry, **counts})
         return content
-
-
-def _counts(track: CameraTrack) -> dict[str, int]:
-    names = ("frames_written", "bytes_written", "pages", "segments", "dropped", "damaged", "duplicates")
-    return {name: getattr(track, name) for name in (*names, "odd", "gaps", "lost")}
-
-
-def _iso(time_ns: int) -> str:
-    return f"{datetime.fromtimestamp(time_ns // 1_000_000_000, UTC):%Y-%m-%dT%H:%M:%SZ}"
