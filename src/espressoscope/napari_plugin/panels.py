@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from espressoscope.napari_plugin.hook_panel import HookPanel
 from espressoscope.napari_plugin.record_panel import RecordPanel
 from espressoscope.napari_plugin.settings_panel import SettingsPanel
 from espressoscope.napari_plugin.snap_panel import SnapPanel
@@ -23,5 +24,6 @@ PANELS: tuple[tuple[str, Callable[[LiveSession, QWidget], QWidget]], ...] = (
     ("Snap", SnapPanel),
     ("Record", RecordPanel),
     ("Traces", TracesPanel),
+    ("Function", HookPanel),
 )
 """In the order of the tabs."""

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
+from espressoscope.napari_plugin.processing import FunctionError, HookRunner, HungError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -126,7 +128,10 @@ class Pictures:
         with self._lock:
             self.sink = None
             self._taps = ()
-            self._hooks = {}
+            hooks, self._hooks = self._hooks, {}
+        for hook in {id(hook): hook for hook in hooks.values()}.values():
+            if isinstance(hook, HookRunner):
+                hook.close()  # a decode thread may be waiting for it
 
     def use(self, frame: Frame, picture: NDArray[np.uint8]) -> None:
         """Take one picture its way."""
@@ -148,9 +153,15 @@ class Pictures:
                 )
             if not made.size:
                 raise ValueError("it gave a picture without a pixel")
+        except HungError as error:
+            with self._lock:
+                self.failures[frame.camera] = str(error)
+            return picture
         except Exception as error:  # noqa: BLE001 (a user's function; told, and the stream goes on)
             with self._lock:
-                self.failures[frame.camera] = f"{type(error).__name__}: {error}"
+                self.failures[frame.camera] = (
+                    str(error) if isinstance(error, FunctionError) else f"{type(error).__name__}: {error}"
+                )
                 self.failed[frame.camera] = self.failed.get(frame.camera, 0) + 1
             return picture
         if frame.camera in self.failures:

@@ -1,0 +1,263 @@
+"""A function of the user's own on live pictures: chosen, started, loaded anew, and told what it does."""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING, Any, Final
+
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from espressoscope.napari_plugin.hook_source import HookSourceError, Wanted, load
+from espressoscope.napari_plugin.processing import HookRunner, hung_functions
+
+if TYPE_CHECKING:
+    from espressoscope.napari_plugin.processing import Range
+    from espressoscope.napari_plugin.session import LiveSession
+
+__all__ = ["HookPanel"]
+
+TELL_MS: Final = 250
+SLOW_LOAD_S: Final = 3.0
+_ALL, _CHOSEN = range(2)
+_ABOUT: Final = (
+    "Shows what your function makes of the live pictures. It is called with a frame, and with the picture "
+    "where it takes two arguments: the newest one of each camera, decoded as finely as it is shown, before "
+    "it is turned or mirrored. Recordings and snaps are not touched."
+)
+
+
+class HookPanel(QWidget):
+    """Starts and stops a user's function.
+
+    Parameters
+    ----------
+    session : LiveSession
+        Its cameras.
+
+    Attributes
+    ----------
+    source : QLineEdit
+        ``file.py:function`` or ``module:function``.
+    scope, low, high, start, stop, words : QWidget
+        Other controls, and what is to be said.
+    runner : HookRunner or None
+        The function at work.
+    """
+
+    def __init__(self, session: LiveSession, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._loading_since: float | None = None
+        self._only: list[str] | None = None
+        self.runner: HookRunner | None = None
+        about = QLabel(_ABOUT)
+        about.setWordWrap(True)
+        about.setStyleSheet("color: gray")
+        self.source = QLineEdit()
+        self.source.setPlaceholderText("file.py:function or module:function")
+        browse = QPushButton("…")
+        browse.setToolTip("Choose a file")
+        browse.setFixedWidth(browse.fontMetrics().horizontalAdvance("…") + 24)
+        self.scope = QComboBox()
+        self.scope.addItems(["", ""])
+        self.low, self.high = QLineEdit(), QLineEdit()
+        for box, word in ((self.low, "black"), (self.high, "white")):
+            box.setPlaceholderText("by itself")
+            box.setToolTip(f"The value shown {word}, for results that are not uint8; empty: follows them")
+        self.start = QPushButton("Start")
+        self.stop = QPushButton("Stop")
+        self.words = QLabel()
+        self.words.setWordWrap(True)
+        self.words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        line, values, buttons = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
+        line.addWidget(self.source, 1)
+        line.addWidget(browse)
+        for widget in (self.low, QLabel("to"), self.high):
+            values.addWidget(widget)
+        buttons.addWidget(self.start)
+        buttons.addWidget(self.stop)
+        form = QFormLayout()
+        form.addRow("Function", line)
+        form.addRow("Pictures of", self.scope)
+        form.addRow("Values", values)
+        layout = QVBoxLayout(self)
+        layout.addWidget(about)
+        layout.addLayout(form)
+        layout.addLayout(buttons)
+        layout.addWidget(self.words)
+        layout.addStretch(1)
+        self._timer = QTimer(self)
+        self._timer.setInterval(TELL_MS)
+        self._timer.timeout.connect(self._tell)
+        self.start.clicked.connect(self.load)
+        self.source.returnPressed.connect(self.load)
+        self.stop.clicked.connect(self.end)
+        browse.clicked.connect(self._browse)
+        session.camera_added.connect(self._added)
+        session.camera_removed.connect(self._scopes)
+        session.selection_changed.connect(self._scopes)
+        self._scopes()
+        self._show_buttons()
+
+    # ---- whose pictures -------------------------------------------------------------------------------
+
+    def _scopes(self, *_: object) -> None:
+        self.scope.setItemText(_ALL, "all cameras")
+        self.scope.setItemText(_CHOSEN, f"the {len(self._session.selected)} chosen in the table")
+
+    def _added(self, name: str) -> None:
+        if self.runner is not None and self._only is None:
+            self._session.pictures.set_hook(name, self.runner)
+        self._scopes()
+
+    def _browse(self) -> None:
+        dialog = QFileDialog(self, "A file with your function", "", "Python (*.py)")
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        dialog.fileSelected.connect(self.source.setText)
+        dialog.finished.connect(dialog.deleteLater)
+        dialog.open()
+
+    # ---- starting and stopping ------------------------------------------------------------------------
+
+    def load(self) -> None:
+        """Load the function and give it pictures; one that is at work is loaded anew."""
+        try:
+            wanted = Wanted(self.source.text())
+            fixed = self._fixed()
+        except (HookSourceError, ValueError) as error:
+            self._say(str(error), bad=True)
+            return
+        if self._loading_since is not None:
+            self._say("The file is still being loaded: its own code has not come to an end", bad=True)
+            return
+        if hung_functions():
+            self._say(
+                "A function that hung has not returned yet: no other one is started before. "
+                "If it never does, restart napari",
+                bad=True,
+            )
+            return
+        self._loading_since = time.monotonic()
+        self._say(f"Loading {wanted.place} …")
+        self._timer.start()
+        self._show_buttons()
+        threading.Thread(
+            target=_load,
+            args=(wanted, fixed, self._session, weakref.WeakMethod(self._loaded)),
+            daemon=True,
+            name="espressoscope-hook-load",
+        ).start()
+
+    def _fixed(self) -> Range | None:
+        low, high = self.low.text().strip(), self.high.text().strip()
+        if not low and not high:
+            return None
+        try:
+            fixed = float(low.replace(",", ".")), float(high.replace(",", "."))
+        except ValueError:
+            raise ValueError("Values: two numbers, or leave both empty") from None
+        if not fixed[0] < fixed[1]:
+            raise ValueError("Values: the first must be below the second")
+        return fixed
+
+    def _loaded(self, made: HookRunner | str) -> None:
+        self._loading_since = None
+        if isinstance(made, str):
+            self._say(made, bad=True)  # the one at work, if any, goes on
+            if self.runner is None:
+                self._timer.stop()
+        else:
+            self._let_go()
+            self._only = self._session.selected if self.scope.currentIndex() == _CHOSEN else None
+            self.runner = made
+            for name in self._session.names if self._only is None else self._only:
+                self._session.pictures.set_hook(name, made)
+            self._tell()
+        self._show_buttons()
+
+    def end(self) -> None:
+        """Show pictures as they are again."""
+        self._let_go()
+        self._timer.stop()
+        self._say("Stopped" + (": a thread is left to a function that hangs" if hung_functions() else ""))
+        self._show_buttons()
+
+    def _let_go(self) -> None:
+        runner, self.runner = self.runner, None
+        if runner is not None:
+            for name in self._session.names:
+                self._session.pictures.set_hook(name, None)
+            runner.close()
+
+    def _show_buttons(self) -> None:
+        self.start.setText("Load again" if self.runner is not None else "Start")
+        self.start.setEnabled(self._loading_since is None)
+        self.stop.setEnabled(self.runner is not None)
+
+    # ---- telling --------------------------------------------------------------------------------------
+
+    def _tell(self) -> None:
+        runner = self.runner
+        since = self._loading_since
+        if since is not None:
+            for_s = time.monotonic() - since
+            if for_s > SLOW_LOAD_S:
+                self._say(f"Still loading, for {for_s:.0f} s: the file's own code takes so long", bad=True)
+        elif runner is None:
+            return
+        elif runner.given_up:
+            left = hung_functions()
+            self._say(
+                f"{runner.given_up}. "
+                + (
+                    f"{left} {'thread is' if left == 1 else 'threads are'} left to it until it returns"
+                    if left
+                    else "It has returned by now: Load again"
+                ),
+                bad=True,
+            )
+        else:
+            text = f"{runner.name}: {runner.calls} pictures, {runner.mean_ms:.1f} ms each"
+            if runner.errors:
+                text += f", {runner.errors} errors"
+            if runner.last_error:
+                text += f"; the last: {runner.last_error}"
+            elif runner.ranges:
+                low = min(each[0] for each in runner.ranges.values())
+                high = max(each[1] for each in runner.ranges.values())
+                text += f"; {low:.4g} is black, {high:.4g} white"
+            self._say(text, bad=bool(runner.last_error))
+
+    def _say(self, text: str, *, bad: bool = False) -> None:
+        if self.words.text() != text:
+            self.words.setText(text)
+        self.words.setStyleSheet("color: #e5534b" if bad else "")
+
+
+def _load(wanted: Wanted, fixed: Range | None, session: LiveSession, told: weakref.WeakMethod[Any]) -> None:
+    """On a thread of its own, which nobody waits for."""
+    made: HookRunner | str
+    try:
+        made = HookRunner(load(wanted), wanted.place, fixed)
+    except (HookSourceError, TypeError) as error:
+        made = str(error)
+
+    def tell() -> None:
+        method = told()
+        if method is not None:
+            method(made)
+
+    session.post(tell)
