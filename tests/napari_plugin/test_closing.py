@@ -75,7 +75,8 @@ else:
     else:
         viewer.window.remove_dock_widget(dock)
     del dock
-    assert session.closed and not len(viewer.layers)
+    assert session.closed
+    spin(lambda: not len(viewer.layers))
 assert session.wait_closed(10)
 spin(lambda: not [each for each in threading.enumerate() if each.name.startswith("espressoscope")])
 del session
@@ -129,7 +130,7 @@ def test_sample_data_of_the_menu(viewer: napari.Viewer, qtbot: Any) -> None:
         lambda: len(widget.session.names) == 4 and len(widget.screen.layers) == 4, timeout=2 * PATIENCE_MS
     )
     names = widget.session.names
-    assert {layer.name for layer in viewer.layers} == set(names)
+    qtbot.waitUntil(lambda: {layer.name for layer in viewer.layers} == set(names), timeout=PATIENCE_MS)
     qtbot.waitUntil(
         lambda: all(widget.table.cameras.text(name, 1) == "live" for name in names), timeout=PATIENCE_MS
     )

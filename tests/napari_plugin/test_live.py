@@ -122,7 +122,7 @@ def test_many_cameras_share_a_mosaic(
         ),
         timeout=PATIENCE_MS,
     )
-    assert [layer.name for layer in viewer.layers] == ["Cameras"]
+    qtbot.waitUntil(lambda: [layer.name for layer in viewer.layers] == ["Cameras"], timeout=PATIENCE_MS)
 
     # Zooming in: finer tiles of those that are seen, in the same part of the world.
     mosaic = screen.layers["mosaic"]

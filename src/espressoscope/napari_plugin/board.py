@@ -1,7 +1,7 @@
 """What one layer shows: tiles painted by decode threads, and taken from there by the thread that draws.
 
-Decode threads paint behind a lock into an array nobody sees; `take` copies what is new into the one that is
-shown. So a picture is never seen half painted, and the thread that draws does no more than copy.
+Decode threads paint, and write labels, behind a lock into an array nobody sees; `take` copies what is new
+into the one that is shown. So a picture is never seen half painted, and the thread that draws only copies.
 No Qt and no napari here.
 """
 
@@ -58,7 +58,9 @@ class Board:
         self._lock = threading.Lock()
         self._canvas = self._mosaic.draw({})
         self._dirty = set(names)
+        self._regions = {name: self._mosaic.region(name) for name in names}
         self._labels: dict[str, NDArray[np.uint8]] = {}
+        self._under: dict[str, NDArray[np.uint8]] = {}
         self.shown = self._canvas.copy()
 
     @property
@@ -103,9 +105,8 @@ class Board:
     def paint(self, name: str, picture: NDArray[np.uint8], state: TileState) -> None:
         """Paint a camera's tile with a new picture; does nothing when it has none here."""
         with self._lock:
-            if name in self._mosaic.names:
-                self._mosaic.paint(self._canvas, name, picture, state)
-                self._dirty.add(name)
+            if name in self._regions:
+                self._paint(name, picture, state)
 
     # ---- on the thread that draws ---------------------------------------------------------------
 
@@ -113,13 +114,12 @@ class Board:
         """Show what another board shows of the same cameras until their next pictures come."""
         with before._lock:
             states, names = before._mosaic.shown, set(before.names).intersection(self.names)
-            pictures = {name: before._canvas[before.region(name)].copy() for name in names}
+            pictures = {name: before._bare(name) for name in names}
         with self._lock:
             for name, picture in pictures.items():
                 state = states.get(name, TileState.NO_SIGNAL)
                 if state is not TileState.NO_SIGNAL:
-                    self._mosaic.paint(self._canvas, name, picture, state)
-                    self._dirty.add(name)
+                    self._paint(name, picture, state)
 
     def judge(self, name: str, state: TileState) -> bool:
         """Show a tile's picture as stale, frozen or lost from now on; true when that changes something.
@@ -130,24 +130,25 @@ class Board:
             shown = self._mosaic.shown.get(name, TileState.NO_SIGNAL)
             if state is shown or TileState.NO_SIGNAL is shown or state is TileState.LIVE:
                 return False
-            picture = self._canvas[self._mosaic.region(name)]
             # What is gray and dim already would become darker each time.
             if shown is TileState.LIVE or state is TileState.NO_SIGNAL:
-                self._mosaic.paint(self._canvas, name, picture.copy(), state)
-                self._dirty.add(name)
+                self._paint(name, self._bare(name), state)
                 return True
         return False
 
     def label(self, name: str, text: NDArray[np.uint8] | None) -> None:
         """Write on a tile, at its top left; `text` is how bright, (h, w)."""
         with self._lock:
-            before = self._labels.get(name)
-            if text is before:
+            if text is self._labels.get(name):
                 return
+            under = self._under.pop(name, None)
+            if under is not None:
+                _corner(self._canvas[self._regions[name]], under)[...] = under
             if text is None:
-                self._labels.pop(name, None)
+                del self._labels[name]
             else:
                 self._labels[name] = text
+                self._write(name)
             self._dirty.add(name)
 
     def waits(self, visible: Collection[str] | None = None) -> bool:
@@ -158,19 +159,41 @@ class Board:
     def take(self, visible: Collection[str] | None = None) -> bool:
         """Bring `shown` up to date, where somebody can see it; true when something was new."""
         with self._lock:
-            names = self._dirty if visible is None else self._dirty.intersection(visible)
-            for name in names:
-                region = self._mosaic.region(name)
+            names = tuple(self._dirty if visible is None else self._dirty.intersection(visible))
+        for name in names:  # decode threads have their turn in between
+            region = self._regions[name]
+            with self._lock:
+                self._dirty.discard(name)
                 self.shown[region] = self._canvas[region]
-                text = self._labels.get(name)
-                if text is not None:
-                    _write(self.shown[region], text)
-            self._dirty = self._dirty.difference(names)
-            return bool(names)
+        return bool(names)
+
+    # ---- with the lock held ---------------------------------------------------------------------
+
+    def _paint(self, name: str, picture: NDArray[np.uint8], state: TileState) -> None:
+        self._mosaic.paint(self._canvas, name, picture, state)
+        self._write(name)
+        self._dirty.add(name)
+
+    def _write(self, name: str) -> None:
+        """Write the label of a tile that has none at the moment, and keep what is below it."""
+        text = self._labels.get(name)
+        if text is None:
+            self._under.pop(name, None)
+            return
+        below = _corner(self._canvas[self._regions[name]], text)
+        self._under[name] = below.copy()
+        below //= _BAR
+        np.maximum(below, text[: below.shape[0], : below.shape[1], None], out=below)
+
+    def _bare(self, name: str) -> NDArray[np.uint8]:
+        """Give a copy of a tile as it is without its label."""
+        picture = self._canvas[self._regions[name]].copy()
+        under = self._under.get(name)
+        if under is not None:
+            _corner(picture, under)[...] = under
+        return picture
 
 
-def _write(tile: NDArray[np.uint8], text: NDArray[np.uint8]) -> None:
-    height, width = min(tile.shape[0], text.shape[0]), min(tile.shape[1], text.shape[1])
-    below = tile[:height, :width]
-    below //= _BAR
-    np.maximum(below, text[:height, :width, None], out=below)
+def _corner(tile: NDArray[np.uint8], text: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Give the part of a tile that a label takes."""
+    return tile[: text.shape[0], : text.shape[1]]

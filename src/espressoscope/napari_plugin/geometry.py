@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import weakref
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -12,7 +13,7 @@ from espressoscope.napari_plugin.board import Board
 from espressoscope.napari_plugin.layout import arrange, mosaic_scale, scale_at
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -47,8 +48,32 @@ class _Size(NamedTuple):
     came: tuple[int, int]
 
 
+class _Wanted(NamedTuple):
+    """A mosaic that is to be made."""
+
+    names: tuple[str, ...]
+    tile: tuple[int, int]
+    columns: int
+    places: tuple[tuple[str, tuple[int, int]], ...]
+
+
+def _make(wanted: _Wanted, before: Board | None) -> Board:
+    board = Board(wanted.names, wanted.tile, wanted.columns, dict(wanted.places))
+    if before is not None:
+        board.inherit(before)
+    board.take()
+    return board
+
+
 class Geometry:
     """Decides sizes and places; told of every picture by decode threads.
+
+    Parameters
+    ----------
+    session : LiveSession
+        Whose cameras.
+    made : callable
+        A bound method: a mosaic is there that `plan` had to wait for.
 
     Attributes
     ----------
@@ -56,8 +81,11 @@ class Geometry:
         Cameras of the mosaic that can be seen; None: all.
     """
 
-    def __init__(self, session: LiveSession) -> None:
+    def __init__(self, session: LiveSession, made: Callable[[], object]) -> None:
         self.visible: frozenset[str] | None = None
+        self._tell_made = weakref.WeakMethod(made)
+        self._wanted: _Wanted | None = None
+        self._made: tuple[_Wanted, Board] | None = None
         self._session = session
         self._lock = threading.Lock()
         self._sizes: dict[str, _Size] = {}
@@ -108,10 +136,32 @@ class Geometry:
         known = {self._session.look(name).pixel_um for name in names}
         return next(iter(known)) or 1.0 if len(known) == 1 else 1.0
 
+    def knows(self, names: Sequence[str]) -> bool:
+        """Tell whether a picture of each camera has come."""
+        return all(name in self._sizes for name in names)
+
     def plan(
-        self, singles: Sequence[str], mosaic: Sequence[str], layers: Mapping[str, LiveLayer], viewer: Any
-    ) -> dict[str, Planned]:
-        """Give the layers there should be; boards that may stay are those of `layers`."""
+        self,
+        singles: Sequence[str],
+        mosaic: Sequence[str],
+        layers: Mapping[str, LiveLayer],
+        viewer: Any,
+        *,
+        fit: bool = False,
+    ) -> dict[str, Planned] | None:
+        """Give the layers there should be; None while a new mosaic is being made on another thread.
+
+        Parameters
+        ----------
+        singles, mosaic : sequence of str
+            Cameras with a layer each, and those that share one.
+        layers : Mapping of str to LiveLayer
+            What there is; boards that may stay do.
+        viewer : napari.Viewer
+            Where.
+        fit : bool
+            All of it will be brought into view then.
+        """
         shown = [*singles, *mosaic]
         measured = bool(shown) and all(self._session.look(name).pixel_um for name in shown)
         if mosaic and len({self._session.look(name).pixel_um for name in mosaic}) > 1:
@@ -122,7 +172,11 @@ class Geometry:
         beside = 0.0
         if mosaic:
             um = (self._session.look(mosaic[0]).pixel_um or 1.0) if measured else 1.0
-            planned, beside = self._plan_mosaic(mosaic, layers.get(MOSAIC), um, unit, zoom, viewer)
+            if fit:
+                zoom = self._fitting_zoom(mosaic, um, viewer)
+            planned, beside = self._plan_mosaic(mosaic, layers.get(MOSAIC), um, unit, zoom, viewer, fit)
+            if planned is None:
+                return None
             plan[MOSAIC] = planned
         pixel = {name: (self._session.look(name).pixel_um or 1.0) if measured else 1.0 for name in singles}
         worlds = [
@@ -143,20 +197,36 @@ class Geometry:
             plan[name] = Planned(board, _geometry(each, place.y, place.x, unit))
         return plan
 
+    def _fitting_zoom(self, names: Sequence[str], um: float, viewer: Any) -> float:
+        """Give the zoom at which about all of the mosaic is in view."""
+        height, width = size = self._common_size(names)
+        grid = choose_grid(len(names), size)
+        high, wide = (float(value) for value in viewer.canvas.size)
+        return 0.95 * min(high / (grid.rows * height * um), wide / (grid.columns * width * um))
+
+    def _common_size(self, names: Sequence[str]) -> tuple[int, int]:
+        return Counter(self._size(name).full for name in names).most_common(1)[0][0]
+
     def _plan_mosaic(
-        self, names: Sequence[str], live: LiveLayer | None, um: float, unit: str, zoom: float, viewer: Any
-    ) -> tuple[Planned, float]:
-        size = Counter(self._size(name).full for name in names).most_common(1)[0][0]
-        height, width = size
-        scale = mosaic_scale(len(names), size, width * um * zoom if live is not None else None)
+        self,
+        names: Sequence[str],
+        live: LiveLayer | None,
+        um: float,
+        unit: str,
+        zoom: float,
+        viewer: Any,
+        fit: bool,
+    ) -> tuple[Planned | None, float]:
+        height, width = size = self._common_size(names)
+        scale = mosaic_scale(len(names), size, width * um * zoom if live is not None or fit else None)
         tile = -(-height // scale), -(-width // scale)
         board = live.board if live is not None else None
         if board is None or board.tile != tile or set(board.names) != set(names):
-            before, board = board, self._new_mosaic(names, tile, size, board)
-            if before is not None:
-                board.inherit(before)
+            board = self._new_mosaic(names, tile, size, board)
+            if board is None:
+                return None, 0.0
         each = um * width / tile[1]
-        self.visible = self._seen(board, each, viewer)
+        self.visible = None if fit else self._seen(board, each, viewer)
         for name in names:
             out = self.visible is not None and name not in self.visible
             full = self._size(name).full
@@ -166,16 +236,36 @@ class Geometry:
 
     def _new_mosaic(
         self, names: Sequence[str], tile: tuple[int, int], size: tuple[int, int], before: Board | None
-    ) -> Board:
-        wells = {name: place for name in names if (place := self._session.places.get(name)) is not None}
-        if wells and len(wells) == len(names):
-            columns = max(self._session.plate_columns, 1 + max(column for _, column in wells.values()))
-            return Board(names, tile, columns, wells)
-        if before is not None:
-            kept = {name: before.place(name) for name in before.names if name in names}
-            if len(names) <= before.cells:
-                return Board(names, tile, before.columns, kept)
-        return Board(names, tile, choose_grid(len(names), size).columns)
+    ) -> Board | None:
+        """Give a mosaic that has been made, or have it made: that costs up to 100 ms."""
+        places = {name: place for name in names if (place := self._session.places.get(name)) is not None}
+        if places and len(places) == len(names):
+            columns = max(self._session.plate_columns, 1 + max(column for _, column in places.values()))
+        elif before is not None and len(names) <= before.cells:
+            columns = before.columns
+            places = {name: before.place(name) for name in before.names if name in names}
+        else:
+            columns, places = choose_grid(len(names), size).columns, {}
+        wanted = _Wanted(tuple(names), tile, columns, tuple(sorted(places.items())))
+        if self._made is not None and self._made[0] == wanted:
+            board = self._made[1]
+            self._made = None
+            return board
+        if wanted != self._wanted:
+            self._wanted = wanted
+            if not self._session.run(lambda: (wanted, _make(wanted, before)), self._take_made, quiet=True):
+                self._wanted = None
+                return _make(wanted, before)
+        return None
+
+    def _take_made(self, made: tuple[_Wanted, Board]) -> None:
+        if made[0] != self._wanted:  # another one is wanted meanwhile
+            return
+        self._wanted = None
+        self._made = made
+        tell = self._tell_made()
+        if tell is not None:
+            tell()
 
     def _seen(self, board: Board, each: float, viewer: Any) -> frozenset[str] | None:
         """Tell which tiles are on the canvas; None when all are."""

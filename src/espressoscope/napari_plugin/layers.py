@@ -36,6 +36,8 @@ class LiveLayer:
         ``scale``, ``translate`` and ``units`` of the layer.
     metadata : dict
         What the layer carries along.
+    layer : napari.layers.Image, optional
+        Take this one in place of a new one.
 
     Attributes
     ----------
@@ -52,10 +54,21 @@ class LiveLayer:
         name: str,
         geometry: dict[str, Any],
         metadata: dict[str, Any],
+        layer: Any = None,
     ) -> None:
         board.take()
         self.board = board
-        self.layer: Any = viewer.add_image(
+        self._plain_at = time.monotonic()
+        self._geometry: dict[str, Any] = _geometry_of(layer) if layer is not None else geometry
+        self.layer = layer
+        if layer is not None:
+            layer.name, layer.metadata = name, metadata
+            self._move(geometry)  # while its picture is small: each of these draws the thumbnail
+            layer.data = board.shown
+            if not layer.visible:
+                layer.visible = True
+            return
+        self.layer = viewer.add_image(
             board.shown,
             rgb=True,
             name=name,
@@ -64,8 +77,6 @@ class LiveLayer:
             cache=False,
             **geometry,
         )
-        self._geometry = geometry
-        self._plain_at = time.monotonic()
 
     def show(self, board: Board, geometry: dict[str, Any]) -> None:
         """Show another board, or the same one elsewhere."""
@@ -73,10 +84,13 @@ class LiveLayer:
             board.take()
             self.board = board
             self.layer.data = board.shown
-        if geometry != self._geometry:
-            self._geometry = geometry
-            for key in ("units", "scale", "translate"):
+        self._move(geometry)
+
+    def _move(self, geometry: dict[str, Any]) -> None:
+        for key in ("units", "scale", "translate"):
+            if geometry[key] != self._geometry.get(key):  # each costs a refresh
                 setattr(self.layer, key, geometry[key])
+        self._geometry = geometry
 
     def refresh(self, visible: Collection[str] | None, *, plain: bool) -> tuple[bool, bool]:
         """Show what is new.
@@ -110,3 +124,12 @@ class LiveLayer:
         if not (-0.5 <= y < height - 0.5 and -0.5 <= x < width - 0.5):
             return None
         return self.board.at(y + 0.5, x + 0.5)
+
+
+def _geometry_of(layer: Any) -> dict[str, Any]:
+    units = {"micrometer": "um"}
+    return {
+        "scale": tuple(float(value) for value in layer.scale),
+        "translate": tuple(float(value) for value in layer.translate),
+        "units": tuple(units.get(str(unit), str(unit)) for unit in layer.units),
+    }

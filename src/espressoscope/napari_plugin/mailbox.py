@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +20,8 @@ _log = logging.getLogger(__name__)
 
 MOST_LETTERS: Final = 4096
 """Functions that wait to be called; a thread that draws and is stuck must not fill the memory."""
+SLICE_S: Final = 0.008
+"""After so many seconds of calling functions the thread that draws sees to everything else first."""
 
 
 class Mailbox(QObject):
@@ -65,13 +69,20 @@ class Mailbox(QObject):
 
     @Slot()
     def _read(self) -> None:
-        with self._lock:
-            letters, self._letters = self._letters, deque()
-            self._told = False
-        for letter in letters:
-            if self._closed:
-                return
+        end = time.perf_counter() + SLICE_S
+        while True:
+            with self._lock:
+                if not self._letters:
+                    self._told = False
+                    return
+                letter = self._letters.popleft()
             try:
                 letter()
             except Exception:  # noqa: BLE001 (a function of a widget must not end the others)
                 _log.exception("a function of the napari plugin failed")
+            if time.perf_counter() >= end:
+                with self._lock, contextlib.suppress(RuntimeError):  # a letter has ended this object
+                    self._told = bool(self._letters)
+                    if self._told:
+                        self._came.emit()
+                return

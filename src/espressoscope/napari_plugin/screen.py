@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 from qtpy.QtCore import QObject, Qt, QTimer, Signal
 
 from espressoscope.display import TileState
+from espressoscope.napari_plugin.freeze import Freeze
 from espressoscope.napari_plugin.geometry import Geometry
 from espressoscope.napari_plugin.labels import text_mask
 from espressoscope.napari_plugin.layers import WAITING, LiveLayer
 from espressoscope.napari_plugin.layout import LAYERS_MOST, label_of, state_of
+from espressoscope.napari_plugin.stock import Stock
 
 if TYPE_CHECKING:
     import napari
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from espressoscope import Frame
     from espressoscope.napari_plugin.board import Board
+    from espressoscope.napari_plugin.geometry import Planned
     from espressoscope.napari_plugin.session import CameraState, LiveSession
 
 __all__ = ["Screen"]
@@ -37,8 +40,12 @@ JUDGE_MS: Final = 500
 """From one look at the age of all pictures to the next."""
 SETTLE_MS: Final = 120
 """After the last change of zoom or of the cameras, before what is shown is arranged anew."""
+FIRST_S: Final = 1.0
+"""Longest wait for a picture of every camera before the first layers are shown: their sizes decide."""
 LETTER: Final = 0.4
 """Width of a letter, as a share of a label's height."""
+_TURNS: Final = 8
+"""In so many parts is the age of all pictures looked at: one label costs half a millisecond."""
 MOSAIC: Final = "mosaic"
 """Key of the layer that shows all cameras."""
 
@@ -59,6 +66,8 @@ class Screen(QObject):
         Times something new was shown.
     layers : dict of str to LiveLayer
         By camera, and the mosaic.
+    freeze : Freeze
+        Whether the user lets the picture stand still.
     """
 
     painted = Signal()
@@ -73,7 +82,8 @@ class Screen(QObject):
         self.layers: dict[str, LiveLayer] = {}
         self._session = session
         self._viewer: Any = viewer
-        self._geometry = Geometry(session)
+        self.freeze = Freeze(session, viewer)
+        self._geometry = Geometry(session, self.arrange)
         self._boards: dict[str, tuple[Board, ...]] = {}
         self._arrived: dict[str, float] = {}
         self._frozen: frozenset[str] = frozenset()
@@ -82,17 +92,20 @@ class Screen(QObject):
         self._hidden: set[str] = set()
         self._told = False
         self._closed = False
-        self._removing = False
         self._fit: tuple[Any, ...] | None = None
+        self._first_at: float | None = None
+        self._stock = Stock(session, viewer, self._ready)
         self._rest = self._timer(0, self._go_on, single=True)
         self._settle = self._timer(SETTLE_MS, self.arrange, single=True)
-        self._judging = self._timer(JUDGE_MS, self._judge)
+        self._turn = 0
+        self._judging = self._timer(JUDGE_MS // _TURNS, self._judge)
         self._news.connect(self._pass, Qt.ConnectionType.QueuedConnection)
-        session.camera_added.connect(self._later)
+        session.camera_added.connect(self._moved)  # more may come with it
         session.camera_removed.connect(self._gone)
         session.look_changed.connect(self._later)
         session.live_changed.connect(self._live_changed)
         session.states.connect(self._note)
+        self.freeze.changed.connect(self._freeze_changed)
         self._camera = viewer.scene.camera
         for events in (self._camera.events.zoom, self._camera.events.center, viewer.canvas.events.size):
             events.connect(self._moved)
@@ -114,6 +127,9 @@ class Screen(QObject):
     def _show(self, frame: Frame, picture: NDArray[np.uint8]) -> None:
         name = frame.camera
         if not self._session.live:
+            return
+        if self.freeze.at:
+            self._arrived[name] = time.monotonic()
             return
         state = TileState.FROZEN if name in self._frozen else TileState.LIVE
         if self._geometry.note(name, frame, picture):
@@ -170,18 +186,40 @@ class Screen(QObject):
         self._frozen = frozenset(name for name, state in states.items() if state.stats.frozen)
 
     def _judge(self) -> None:
+        """Look at the age of some pictures, and write what there is to be said; all have their turn."""
+        self._turn += 1
         for key, live in tuple(self.layers.items()):
             height = self._geometry.label_height(live.board, self._viewer)
-            for name in live.board.names:
-                state, entry = self.state(name), self._states.get(name)
-                live.board.judge(name, state)
-                told = live.board.states.get(name, state) if state is TileState.LIVE else state
-                fps = entry.stats.fps if entry else 0.0
-                most = round(live.board.tile[1] / height / LETTER)
-                text = label_of(name, told, self.age_s(name), fps, self._session.live, most)
-                wanted = key == MOSAIC or told is not TileState.LIVE
-                live.board.label(name, text_mask(text, height) if wanted else None)
+            for name in live.board.names[self._turn % _TURNS :: _TURNS]:
+                self._judge_one(key, live, name, height)
         self._pass_soon()
+
+    def _judge_one(self, key: str, live: LiveLayer, name: str, height: int) -> None:
+        state, entry = self.state(name), self._states.get(name)
+        if self.freeze.at:
+            words = self.freeze.label(live.board.states.get(name, TileState.NO_SIGNAL))
+            live.board.label(name, text_mask(words, height))
+            return
+        live.board.judge(name, state)
+        told = live.board.states.get(name, state) if state is TileState.LIVE else state
+        fps = entry.stats.fps if entry else 0.0
+        most = round(live.board.tile[1] / height / LETTER)
+        text = label_of(name, told, self.age_s(name), fps, self._session.live, most)
+        wanted = key == MOSAIC or told is not TileState.LIVE
+        live.board.label(name, text_mask(text, height) if wanted else None)
+
+    def _judge_all(self) -> None:
+        """Have nothing look live that is not; what is written follows."""
+        for live in self.layers.values():
+            for name in live.board.names:
+                if not self.freeze.at:
+                    live.board.judge(name, self.state(name))
+        self._pass_soon()
+
+    def _freeze_changed(self, _: str) -> None:
+        self._judge_all()
+        for _turn in range(_TURNS):  # what is written must not come late
+            self._judge()
 
     def _pass_soon(self) -> None:
         if not self._told and self._waits():
@@ -214,31 +252,62 @@ class Screen(QObject):
         many = len(names) > LAYERS_MOST
         singles = [name for name in (self._pinned if many else names) if name not in self._hidden]
         mosaic = names if many and MOSAIC not in self._hidden else []
-        plan = self._geometry.plan(singles, mosaic, self.layers, self._viewer)
-        fit = self._fit is None or self._fit == self._view()
-        before = set(self.layers)
-        for key in before - set(plan):
-            self._remove(key)
+        if names and self._is_early(names):
+            self._settle.start()
+            return
+        fit = (self._fit is None or self._fit == self._view()) and not self._pinned
+        plan = self._geometry.plan(singles, mosaic, self.layers, self._viewer, fit=fit)
+        if plan is None:  # the mosaic is being made, and tells when it is there
+            return
         self._boards = {
             name: tuple(item.board for item in plan.values() if name in item.board.names) for name in names
         }
-        for layer in tuple(self._viewer.layers) if plan and not before else ():
-            if layer.metadata.get("espressoscope") == WAITING:
-                self._viewer.layers.remove(layer)
+        self._make_layers(plan)
+        for name in names:
+            self._session.set_scale(name, self._geometry.scale(name, name in self._pinned))
+        if fit and plan:
+            self.fit()
+        self._judge_all()
+        self.arranged.emit()
+
+    def _is_early(self, names: list[str]) -> bool:
+        """Tell whether it is better to wait a moment with the first layers."""
+        if self.layers:
+            return False
+        if not self._stock.ready:
+            return True
+        if self._first_at is None:
+            self._first_at = time.monotonic()
+        early = time.monotonic() - self._first_at < FIRST_S
+        return early and self._session.live and not self._geometry.knows(names)
+
+    def _make_layers(self, plan: dict[str, Planned]) -> None:
+        """Bring the layers in line with the plan; those that go are used for those that come."""
+        gone = [self.layers.pop(key).layer for key in tuple(self.layers) if key not in plan]
+        if plan and not self.layers:
+            self._stock.remove(
+                layer for layer in self._viewer.layers if layer.metadata.get("espressoscope") == WAITING
+            )
         for key, item in plan.items():
             live = self.layers.get(key)
             if live is not None:
                 live.show(item.board, item.geometry)
-            else:
-                title = "Cameras" if key == MOSAIC else key
-                metadata = {"espressoscope": {"live": True, "cameras": list(item.board.names)}}
-                self.layers[key] = LiveLayer(self._viewer, item.board, title, item.geometry, metadata)
-        for name in names:
-            self._session.set_scale(name, self._geometry.scale(name, name in self._pinned))
-        if fit and plan and not self._pinned:
-            self.fit()
-        self._judge()
-        self.arranged.emit()
+                continue
+            title = "Cameras" if key == MOSAIC else key
+            metadata = {"espressoscope": {"live": True, "cameras": list(item.board.names)}}
+            layer = self._stock.take() or (gone.pop(0) if gone else None)
+            self.layers[key] = LiveLayer(
+                self._viewer, item.board, title, item.geometry, metadata, layer=layer
+            )
+        if gone and not plan:
+            self._stock.put_back(gone.pop(0))
+        self._stock.remove(gone)
+
+    def _ready(self, _: object = None) -> None:
+        """Make the layer that waits; napari can now do so in a moment."""
+        if not self._closed:
+            self._stock.make()
+            self._later()
 
     def fit(self, key: str | None = None) -> None:
         """Bring all layers into view, or one of them."""
@@ -271,20 +340,11 @@ class Screen(QObject):
         if live:
             self._hidden.clear()
             self._later()
-        self._judge()
-
-    def _remove(self, key: str) -> None:
-        live = self.layers.pop(key)
-        self._removing = True
-        try:
-            if live.layer in self._viewer.layers:
-                self._viewer.layers.remove(live.layer)
-        finally:
-            self._removing = False
+        self._judge_all()
 
     def _layer_removed(self, event: Any) -> None:
-        if self._removing:
-            return
+        if event.value is self._stock.spare:
+            self._stock.take()
         for key, live in tuple(self.layers.items()):
             if live.layer == event.value:  # by the user: it is not to come back by itself
                 del self.layers[key]
@@ -318,6 +378,7 @@ class Screen(QObject):
             return
         self._closed = True
         self._session.pictures.sink = None
+        self.freeze.close()
         for timer in (self._rest, self._settle, self._judging):
             with contextlib.suppress(RuntimeError):  # Qt has deleted it
                 timer.stop()
@@ -327,7 +388,6 @@ class Screen(QObject):
         viewer.layers.events.removed.disconnect(self._layer_removed)
         with contextlib.suppress(ValueError):
             viewer.mouse_double_click_callbacks.remove(self._double_click)
-        for key in tuple(self.layers):
-            with contextlib.suppress(RuntimeError):  # the window is gone
-                self._remove(key)
+        self._stock.remove([self._stock.take(), *(live.layer for live in self.layers.values())])
+        self.layers = {}
         self._boards = {}
