@@ -331,6 +331,8 @@ def test_json_keys_are_those_the_page_tells(
     if command in ("info", "repair", "export"):
         with es.Camera(camera) as cam, cam.record(tmp_path / "run-01", frames=1):
             pass
+    if command == "timelapse --status RUN":
+        es.TimeLapse(camera, every="5s", count=1, path=tmp_path / "RUN").run()
     words = {
         "discover": ["--network", "127.0.0.1/32", "--port", str(urlsplit(camera).port)],
         "status": [camera],
@@ -339,6 +341,8 @@ def test_json_keys_are_those_the_page_tells(
         "stream": [camera, "--frames", "1"],
         "watch": [camera, "--seconds", "0.5"],
         "record": [camera, "--frames", "1", "-o", "run-02"],
+        "timelapse": [camera, "--every", "5s", "--count", "1", "-o", "leaf"],
+        "timelapse --status RUN": [],
         "info": ["run-01"],
         "repair": ["run-01"],
         "export": ["run-01", "--to", "jpeg", "-o", "jpegs"],

@@ -34,6 +34,7 @@ NAMES = [
     "FrameKeeper",
     "FrameSet",
     "KeptFrames",
+    "LapseStatus",
     "LinkState",
     "Member",
     "RecordProgress",
@@ -45,6 +46,7 @@ NAMES = [
     "Setting",
     "SettingError",
     "StreamStats",
+    "TimeLapse",
     "UnsupportedError",
     "WifiStep",
     "__version__",
@@ -54,6 +56,7 @@ NAMES = [
     "join_wifi",
     "open_run",
     "repair_run",
+    "timelapse_status",
 ]
 
 

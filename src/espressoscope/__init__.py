@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from espressoscope.api.keeper import FrameKeeper, KeptFrames
     from espressoscope.api.recorder import Recorder, RecordProgress
     from espressoscope.api.runs import open_run, repair_run
+    from espressoscope.api.timelapse import TimeLapse, timelapse_status
     from espressoscope.api.wifi import WifiStep, join_wifi
     from espressoscope.errors import (
         CameraError,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from espressoscope.lab.entries import Member
     from espressoscope.lab.fleet_file import FleetFile
     from espressoscope.model import CameraInfo, Frame, FrameSet, LinkState, SetResult, Setting, StreamStats
+    from espressoscope.timelapse.status import LapseStatus
 
 __version__ = "0.1.0"
 
@@ -60,6 +62,7 @@ _HOME = {
     "FrameKeeper": "api.keeper",
     "FrameSet": "model",
     "KeptFrames": "api.keeper",
+    "LapseStatus": "timelapse.status",
     "LinkState": "model",
     "Member": "lab.entries",
     "RecordProgress": "api.recorder",
@@ -71,6 +74,7 @@ _HOME = {
     "Setting": "model",
     "SettingError": "errors",
     "StreamStats": "model",
+    "TimeLapse": "api.timelapse",
     "UnsupportedError": "errors",
     "WifiStep": "api.wifi",
     "diagnose": "api.diagnose",
@@ -79,6 +83,7 @@ _HOME = {
     "join_wifi": "api.wifi",
     "open_run": "api.runs",
     "repair_run": "api.runs",
+    "timelapse_status": "api.timelapse",
 }
 
 __all__ = [
@@ -102,6 +107,7 @@ __all__ = [
     "FrameKeeper",
     "FrameSet",
     "KeptFrames",
+    "LapseStatus",
     "LinkState",
     "Member",
     "RecordProgress",
@@ -113,6 +119,7 @@ __all__ = [
     "Setting",
     "SettingError",
     "StreamStats",
+    "TimeLapse",
     "UnsupportedError",
     "WifiStep",
     "__version__",
@@ -122,6 +129,7 @@ __all__ = [
     "join_wifi",
     "open_run",
     "repair_run",
+    "timelapse_status",
 ]
 
 

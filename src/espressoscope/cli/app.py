@@ -16,6 +16,7 @@ from espressoscope.cli.runs import info, repair
 from espressoscope.cli.simulate import simulate
 from espressoscope.cli.snap import snap
 from espressoscope.cli.stream import stream
+from espressoscope.cli.timelapse import timelapse
 from espressoscope.cli.view import view
 from espressoscope.cli.watch import watch
 from espressoscope.cli.wifi import wifi
@@ -60,6 +61,7 @@ app.command()(stream)
 app.command()(watch)
 app.command()(view)
 app.command()(record)
+app.command()(timelapse)
 app.command()(info)
 app.command()(repair)
 app.command()(export)

@@ -1,0 +1,96 @@
+"""What was asked of a time-lapse: checked, and as it is written down, so that the same can be asked again."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+from espressoscope.timelapse.schedule import Schedule, auto_stagger_s, auto_window_s
+from espressoscope.timelapse.spans import read_moment, read_span
+
+__all__ = ["read_request"]
+
+_MOST_BURST: Final = 1000
+
+
+def read_request(
+    given: list[str],
+    every: float | str,
+    count: int | None,
+    duration: float | str | None,
+    until: str | None,
+    burst: int,
+    lamp: int | None,
+    settle: float | str,
+    stagger: float | str | None,
+    window: float | str | None,
+    framesize: str | None,
+    quality: int | None,
+) -> tuple[Schedule, dict[str, Any]]:
+    """Check what was asked for; give it as a schedule, and as it is written down.
+
+    Parameters are those of `TimeLapse`; `given` is what was written for the cameras.
+
+    Raises
+    ------
+    ValueError
+        Something is out of range; the message tells how to write it.
+    """
+    if not given:
+        raise ValueError("there is no camera")
+    if len(set(given)) < len(given):
+        raise ValueError("a camera is named twice")
+    if sum(value is not None for value in (count, duration, until)) > 1:
+        raise ValueError("count, duration and until exclude each other: give one of them")
+    if count is not None and count < 1:
+        raise ValueError("count must be positive")
+    if not 1 <= burst <= _MOST_BURST:
+        raise ValueError(f"burst is 1 to {_MOST_BURST}")
+    if lamp is not None and lamp < 1:
+        raise ValueError("lamp is a brightness above 0; without it the lamp is left alone")
+    every_s = read_span(every)
+    settle_s = _span_or_none(settle)
+    stagger_s = (
+        auto_stagger_s(every_s, len(given))
+        if stagger is None
+        else 0.0
+        if stagger == 0
+        else read_span(stagger)
+    )
+    window_s = auto_window_s(every_s) if window is None else read_span(window)
+    if window_s > every_s:
+        raise ValueError("the window must not be longer than the interval")
+    duration_s = None if duration is None else read_span(duration)
+    until_ns = None if until is None else read_moment(until)
+    if duration_s is not None:
+        count_of = max(1, math.ceil(round(duration_s / every_s, 9)))
+    schedule = Schedule(
+        every_ns=round(every_s * 1e9),
+        points=count if duration_s is None else count_of,
+        burst=burst,
+        lamp=lamp,
+        settle_ns=round(settle_s * 1e9),
+        stagger_ns=round(stagger_s * 1e9),
+        window_ns=round(window_s * 1e9),
+        framesize=framesize,
+        quality=quality,
+    )
+    asked = {
+        "cameras": given,
+        "every_s": every_s,
+        "count": count,
+        "for_s": duration_s,
+        "until_ns": until_ns,
+        "burst": burst,
+        "lamp": lamp,
+        "settle_s": settle_s,
+        "stagger_s": stagger_s,
+        "window_s": window_s,
+        "framesize": framesize,
+        "quality": quality,
+    }
+    return schedule, asked
+
+
+def _span_or_none(text: float | str) -> float:
+    return 0.0 if text in (0, "0", "0s") else read_span(text)

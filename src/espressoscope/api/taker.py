@@ -1,0 +1,353 @@
+"""Taking the pictures of one camera's points: reached again when it was away, the lamp never left on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from espressoscope.api.camera import Camera
+from espressoscope.api.roll import Roll, card_of
+from espressoscope.device.address import clean_text
+from espressoscope.errors import CameraError, CameraTimeout, RemoteProtocolError, SettingError
+from espressoscope.model import CameraInfo, Frame
+from espressoscope.timelapse.walk import Taking
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Mapping
+
+    from espressoscope.api.stream import FrameStream
+    from espressoscope.lab.entries import Member
+    from espressoscope.model import SettingValue
+    from espressoscope.timelapse.clock import RunClock
+    from espressoscope.timelapse.schedule import Schedule
+
+__all__ = ["CameraTaker", "Trial"]
+
+_LEAST_S: Final = 8.0
+"""What an attempt may take at least: a camera's driver gives up after 4 s, and is asked three times."""
+_MOST_S: Final = 60.0
+_LAMP_S: Final = 5.0
+_LAMP_AGAIN_S: Final = 10.0
+_STALE_FRAMES: Final = 2
+_ACCEPT_DAMAGED: Final = 3
+"""Attempts in a row after which a picture that is not whole is better than none."""
+
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a first try has shown of a camera.
+
+    Attributes
+    ----------
+    name : str
+    facts : Mapping
+        For the files of the run.
+    size : int or None
+        Bytes of a picture; None where there was none.
+    seconds : float
+        What a point took.
+    error : CameraError or None
+        Why there was none.
+    """
+
+    name: str
+    facts: Mapping[str, Any]
+    size: int | None
+    seconds: float
+    error: CameraError | None
+
+
+class CameraTaker:
+    """Takes the pictures of one camera for a time-lapse: a `Taker`.
+
+    The camera stays open from point to point, which costs it nothing: it has no connection meanwhile. After
+    every failure it is opened anew at the next attempt, and so looked for elsewhere when its MAC is known.
+
+    Parameters
+    ----------
+    camera : str, CameraInfo or Member
+        As for `Camera`.
+    schedule : Schedule
+    clock : RunClock
+    stop : threading.Event
+        Ends waits.
+    """
+
+    def __init__(
+        self, camera: str | CameraInfo | Member, schedule: Schedule, clock: RunClock, stop: threading.Event
+    ) -> None:
+        self._asked_for = camera
+        self._card = card_of(camera)
+        self._schedule = schedule
+        self._clock = clock
+        self._stop = stop
+        self._camera: Camera | None = None
+        self._known: CameraInfo | None = None
+        self._lock = threading.Lock()
+        self._maybe_lit = schedule.lamp is not None  # a program that was killed may have left it on
+        self._lamp_again = 0.0
+        self._damaged = 0
+        self._stream: FrameStream | None = None
+
+    @property
+    def given(self) -> str:
+        """What was written for it; a password is never part of it."""
+        return str(self._card)
+
+    @property
+    def info(self) -> CameraInfo | None:
+        """What it is, once it has been reached."""
+        return self._known
+
+    def remember(self, facts: Mapping[str, Any], name: str) -> None:
+        """Use what an earlier program has found out, so that it is found wherever it is by now."""
+        url, mac = facts.get("url"), facts.get("mac")
+        if self._known is None and isinstance(url, str) and isinstance(mac, str):
+            stream, firmware = facts.get("stream_url"), facts.get("firmware")
+            self._known = CameraInfo(
+                name,
+                url,
+                stream if isinstance(stream, str) else None,
+                mac,
+                str(firmware or "unknown"),
+                "given",
+            )
+
+    # ---- before it begins ---------------------------------------------------------------------------
+
+    def try_out(self) -> Trial:
+        """Take a point once, to see what it needs."""
+        began = time.monotonic()
+        taking: Taking | None = None
+        error: CameraError | None = None
+        try:
+            self._opened(strict=True)
+            began = time.monotonic()
+            taking = self._attempt(_MOST_S)
+        except CameraError as trouble:
+            error = trouble
+        seconds = time.monotonic() - began
+        info = self._known
+        frames = [] if taking is None else taking.frames
+        return Trial(
+            clean_text(self.given if info is None else info.name) or "camera",
+            {} if info is None else _facts(info),
+            max((len(frame.jpeg) for frame in frames), default=None),
+            seconds,
+            error,
+        )
+
+    # ---- on its own thread --------------------------------------------------------------------------
+
+    def take(self, deadline_ns: int) -> Taking:
+        """Take the pictures of one point; see `Taker.take`."""
+        left_s = (deadline_ns - self._clock.now_ns()) / 1e9
+        try:
+            self._opened()
+            return self._attempt(min(_MOST_S, max(_LEAST_S, left_s)))
+        except CameraError:
+            self._let_go()
+            raise
+
+    def tidy(self) -> None:
+        """Switch the lamp off, where it may still be on."""
+        if not self._maybe_lit or time.monotonic() < self._lamp_again:
+            return
+        self._lamp_again = time.monotonic() + _LAMP_AGAIN_S
+        try:
+            self._opened()
+            self._lamp_off()
+        except CameraError as error:
+            _log.info("%s: its lamp may be on, and it does not answer: %s", self.given, error)
+            self._let_go()
+
+    def interrupt(self) -> None:
+        """End what it is doing; from another thread. The lamp is still switched off."""
+        camera = self._camera
+        if camera is not None:
+            camera._cancel_calls()
+        stream = self._stream
+        if stream is not None:
+            stream.abandon()
+
+    def close(self) -> None:
+        """Let the camera go, with the lamp off if it can be reached; twice does nothing."""
+        try:
+            if self._maybe_lit and self._camera is not None:
+                with contextlib.suppress(CameraError):
+                    self._lamp_off()
+        finally:
+            self._let_go()
+
+    def _opened(self, *, strict: bool = False) -> Camera:
+        """Reach it, and give it the size and quality asked for."""
+        with self._lock:
+            if self._camera is not None:
+                return self._camera
+            camera = self._named_camera()
+            camera.open()
+            self._known = camera.info
+            self._camera = camera
+        wanted = {
+            name: value
+            for name, value in (("framesize", self._schedule.framesize), ("quality", self._schedule.quality))
+            if value is not None
+        }
+        if wanted:
+            kept = camera._opened()[1].upkeep.wanted
+            results = camera.apply_profile({**kept, **wanted}, keep=True)
+            bad = {name: results[name] for name in wanted if not results[name].ok}
+            for name, result in bad.items():
+                if strict:
+                    raise SettingError(
+                        f"{name}: {result.message}",
+                        results=results,
+                        camera=self.given,
+                        hint="`espressoscope status CAMERA` tells what it can be set to",
+                    )
+                _log.warning("%s: %s: %s", self.given, name, result.message)
+        return camera
+
+    def _named_camera(self) -> Camera:
+        """Make a camera of what was written, and of what has been found out since."""
+        known, card = self._known, Roll().look_up(self._card)
+        if known is None or known.mac is None or card.info is not None or card.address is None:
+            return Camera(self._asked_for)  # the fleet file knows better where it is, or nobody does
+        camera = Camera(known)
+        address = camera._card.address
+        assert address is not None
+        camera._card = camera._card._replace(address=replace(address, auth=card.address.auth))
+        return camera
+
+    def _let_go(self) -> None:
+        with self._lock:
+            camera, self._camera = self._camera, None
+        if camera is not None:
+            camera.close()
+
+    def _attempt(self, limit_s: float) -> Taking:
+        camera = self._camera
+        assert camera is not None
+        try:
+            if self._schedule.lamp is not None:
+                self._lamp_on(camera, self._schedule.lamp)
+            frames = self._pictures(camera, limit_s)
+        finally:
+            if self._maybe_lit:
+                with contextlib.suppress(CameraError):  # `tidy` goes on trying
+                    self._lamp_off()
+        values = {key: setting.value for key, setting in camera.settings.items() if setting.value is not None}
+        return Taking(frames, values)
+
+    def _pictures(self, camera: Camera, limit_s: float) -> list[Frame]:
+        burst = self._schedule.burst
+        if burst == 1:
+            work = camera._opened()[1].stills.snap(None)
+            frames = [_bounded(camera, work, limit_s, "capture")]
+            age_ns = _age_ns(camera, frames[0])
+            received = [self._clock.now_ns() - age_ns]
+        else:
+            frames = self._burst(camera, burst, limit_s)
+            received = [self._clock.now_ns() - _age_ns(camera, frame) for frame in frames]
+        damaged = [frame.status for frame in frames if frame.status not in ("ok", "duplicate")]
+        self._damaged = self._damaged + 1 if damaged else 0
+        if damaged and self._damaged < _ACCEPT_DAMAGED:
+            raise RemoteProtocolError(
+                f"its picture is {damaged[0]}",
+                sample=frames[0].jpeg[:64],
+                camera=self.given,
+                hint="A smaller framesize or a higher quality number helps when pictures outgrow its buffer",
+            )
+        # Times of a camera's link are from the start of this program on; a computer may have slept since.
+        return [
+            Frame(
+                frame.jpeg, frame.sequence, time_ns, frame.device_ns, frame.width, frame.height, frame.camera,
+                frame.status,
+            )
+            for frame, time_ns in zip(frames, received, strict=True)
+        ]  # fmt: skip
+
+    def _burst(self, camera: Camera, count: int, limit_s: float) -> list[Frame]:
+        """Take pictures in a row from its stream, past those that may have been begun before."""
+        frames: list[Frame] = []
+        end = time.monotonic() + limit_s
+        buffer = count + _STALE_FRAMES + 8
+        with camera.stream(buffer=buffer, timeout=min(limit_s, 10.0), damaged=True, interval=0.0) as stream:
+            self._stream = stream
+            try:
+                for number, frame in enumerate(stream):
+                    if number >= _STALE_FRAMES:
+                        frames.append(frame)
+                    if len(frames) == count or time.monotonic() > end or self._stop.is_set():
+                        break
+            finally:
+                self._stream = None
+        if len(frames) < count:
+            raise CameraTimeout(
+                f"{len(frames)} of {count} pictures within {limit_s:.3g} s",
+                phase="stream",
+                timeout_s=limit_s,
+                camera=self.given,
+                hint="A smaller burst, or a longer interval",
+            )
+        return frames
+
+    # ---- the lamp -----------------------------------------------------------------------------------
+
+    def _lamp_on(self, camera: Camera, level: int) -> None:
+        if self._stop.is_set():
+            raise CameraError("it was broken off", camera=self.given)
+        self._maybe_lit = True
+        values: dict[str, SettingValue] = {"lamp": level}
+        automatic = camera.settings.get("autolamp")
+        if automatic is not None and automatic.value is True:
+            values["autolamp"] = False  # it would light the lamp for its own pictures only
+        _set(camera, values, strict=True)
+        self._clock.clock.sleep(self._schedule.settle_ns / 1e9, self._stop)
+        if self._stop.is_set():
+            raise CameraError("it was broken off", camera=self.given)
+
+    def _lamp_off(self) -> None:
+        camera = self._camera
+        assert camera is not None
+        result = _set(camera, {"lamp": 0}, strict=False).get("lamp")
+        self._maybe_lit = result is None or not result.ok
+
+
+def _set(camera: Camera, values: Mapping[str, SettingValue], *, strict: bool) -> Mapping[str, Any]:
+    work = camera._opened()[1].set(values, strict=strict)
+    return _bounded(camera, work, _LAMP_S, "control")
+
+
+def _bounded(camera: Camera, work: Coroutine[Any, Any, _T], limit_s: float, phase: str) -> _T:
+    """Run a call that must not take longer than this."""
+
+    async def limited() -> _T:
+        async with asyncio.timeout(limit_s):
+            return await work
+
+    runtime, session = camera._opened()
+    try:
+        return camera._run(runtime, limited())
+    except TimeoutError:
+        raise CameraTimeout(
+            f"not done within {limit_s:.3g} s", phase=phase, timeout_s=limit_s, camera=session.camera,
+            hint="Its radio or its processor is too slow: a smaller framesize, or a longer interval",
+        ) from None  # fmt: skip
+
+
+def _age_ns(camera: Camera, frame: Frame) -> int:
+    link = camera._opened()[1].link
+    return max(0, link.wall_ns(time.perf_counter_ns()) - frame.received_ns)
+
+
+def _facts(info: CameraInfo) -> dict[str, Any]:
+    return {"url": info.url, "stream_url": info.stream_url, "mac": info.mac, "firmware": info.firmware}

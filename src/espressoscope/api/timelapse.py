@@ -1,0 +1,467 @@
+"""Time-lapse of cameras, for hours or weeks: the public face, and the only place where its threads are."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from espressoscope.model import CameraInfo
+from espressoscope.timelapse.spans import write_span
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Sequence
+
+    from espressoscope.api.taker import CameraTaker
+    from espressoscope.lab.entries import Member
+    from espressoscope.timelapse.book import CameraBook
+    from espressoscope.timelapse.clock import Clock, RunClock
+    from espressoscope.timelapse.folder import LapseFolder, Plan
+    from espressoscope.timelapse.forecast import Forecast
+    from espressoscope.timelapse.hook import Alarm
+    from espressoscope.timelapse.ledger import Line
+    from espressoscope.timelapse.status import LapseStatus
+    from espressoscope.timelapse.walk import Walk
+
+__all__ = ["TimeLapse", "timelapse_status"]
+
+END_S: Final = 20.0
+"""Longest wait for cameras to come to an end when a time-lapse is stopped."""
+BEGIN_NS: Final = 200_000_000
+"""From the end of the trial to the first point: files are made meanwhile."""
+_TICK_S: Final = 0.2
+_TELL_S: Final = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+def timelapse_status(path: str | os.PathLike[str]) -> LapseStatus:
+    """Tell what a time-lapse does and what comes next; while it runs, after a crash, and at its end.
+
+    Reads only the ends of a few files, and changes nothing.
+
+    Parameters
+    ----------
+    path : str or path
+        The folder it is stored in.
+
+    Raises
+    ------
+    RecordingError
+        There is none.
+
+    Examples
+    --------
+    >>> import espressoscope as es
+    >>> es.timelapse_status("leaf").next_due_ns  # doctest: +SKIP
+    """
+    from espressoscope.timelapse.status import read_status
+
+    return read_status(path, time.time_ns())
+
+
+class TimeLapse:
+    """Pictures at fixed times, for hours or weeks, stored as a run that `open_run` opens.
+
+    Point k of camera i is due at ``start + k * every + i * stagger``: delays never add up. A camera that is
+    off or slow costs only itself; it is tried again while the point's window lasts, then the point is
+    recorded as missed. After a crash, a power cut or `stop`, the same call with the same `path` goes on with
+    the same run: nothing is overwritten, no point taken twice, and what has passed meanwhile is recorded as
+    missed. docs/timelapse.md has it all.
+
+    Parameters
+    ----------
+    cameras : iterable of str, CameraInfo or Member
+        Anything `Camera` takes.
+    every : float or str
+        From one point to the next: seconds, or ``"10min"``, ``"1h30"``, ``"2d"``.
+    path : str or path
+        Folder of the run: new, empty, or that of the same time-lapse.
+    count, duration, until : optional
+        When to end: after so many points; before so long a time has passed; before a moment (ISO 8601).
+        One of them, or none: until it is stopped.
+    burst : int
+        Pictures of each point, one after the other as fast as the camera sends them.
+    lamp : int, optional
+        Brightness of the lamp while pictures are taken; it is switched off afterwards, whatever happens.
+    settle : float or str
+        From the lamp on to the picture.
+    stagger : float or str, optional
+        From one camera to the next, to spare the radio; else 1 s, less where the interval is short.
+    window : float or str, optional
+        For how long a point may be late; else half the interval, 10 minutes at most.
+    framesize, quality : optional
+        Set before the first picture, and again after a camera has restarted.
+    on_missed : str, sequence of str or callable, optional
+        A command that is run, or a function that is called (camera, list of lines), when points are missed.
+    on_point : callable, optional
+        Called (camera, line) with what became of each point, on that camera's thread; must return soon.
+    keep_free : int, optional
+        Bytes of the disk to leave free; else 100 MB, or 2 % of a smaller disk.
+    force : bool
+        Begin even where the disk will not do, or cameras are too slow for the interval.
+    clock : Clock, optional
+        For tests.
+
+    Raises
+    ------
+    ValueError
+        Something is out of range; the message tells how to write it.
+    ConnectError, UnsupportedError
+        One of the cameras is no address, and cannot be a name.
+
+    Attributes
+    ----------
+    path : Path
+    warnings : list of str
+        What `prepare` found that one should know.
+    forecast : Forecast or None
+        What `prepare` expects of the disk.
+
+    Examples
+    --------
+    >>> import espressoscope as es
+    >>> lapse = es.TimeLapse(["192.168.4.1"], every="10min", count=144, path="leaf")  # doctest: +SKIP
+    >>> lapse.run()  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        cameras: str | CameraInfo | Member | Iterable[str | CameraInfo | Member],
+        every: float | str,
+        *,
+        path: str | os.PathLike[str],
+        count: int | None = None,
+        duration: float | str | None = None,
+        until: str | None = None,
+        burst: int = 1,
+        lamp: int | None = None,
+        settle: float | str = 0.5,
+        stagger: float | str | None = None,
+        window: float | str | None = None,
+        framesize: str | None = None,
+        quality: int | None = None,
+        on_missed: str | Sequence[str] | Callable[[str, list[Line]], object] | None = None,
+        on_point: Callable[[str, Line], object] | None = None,
+        keep_free: int | None = None,
+        force: bool = False,
+        clock: Clock | None = None,
+    ) -> None:
+        from espressoscope.api.lapse_request import read_request
+        from espressoscope.api.roll import card_of
+        from espressoscope.lab.entries import Member
+        from espressoscope.timelapse.clock import Clock
+        from espressoscope.timelapse.hook import words_of
+
+        single = isinstance(cameras, str | CameraInfo | Member)
+        self._cameras: list[str | CameraInfo | Member] = [cameras] if single else list(cameras)  # type: ignore[list-item, arg-type]
+        given = [str(card_of(camera)) for camera in self._cameras]
+        self.path = Path(path).expanduser().absolute()
+        self.warnings: list[str] = []
+        self.forecast: Forecast | None = None
+        self._schedule, self._asked = read_request(
+            given, every, count, duration, until, burst, lamp, settle, stagger, window, framesize, quality
+        )
+        self._alarm_words: list[str] | None = None
+        self._on_missed: Callable[[str, list[Line]], object] | None = None
+        if isinstance(on_missed, str):
+            self._alarm_words = words_of(on_missed)
+        elif callable(on_missed):
+            self._on_missed = on_missed
+        elif on_missed is not None:
+            self._alarm_words = list(on_missed)
+        self._on_point = on_point
+        self._keep_free = keep_free
+        self._force = force
+        self._clock = clock or Clock()
+        self._stop = threading.Event()
+        self._guard = threading.Lock()
+        self._folder: LapseFolder | None = None
+        self._run_clock: RunClock | None = None
+        self._takers: list[CameraTaker] = []
+        self._in_a_row: dict[str, int] = {}
+        self._lines: dict[str, Line | None] = {}
+        self._gone: OSError | None = None
+        self._alarm: Alarm | None = None
+        self._prepared = False
+
+    # ---- before it begins ---------------------------------------------------------------------------
+
+    def prepare(self) -> bool:
+        """Get everything ready that `run` needs; true when a run is gone on with, false for a new one.
+
+        For a new one each camera takes its first point once, for trial: whether it answers, how long it
+        takes, how large its pictures are.
+
+        Raises
+        ------
+        RecordingError
+            The folder cannot be used, belongs to another schedule, or the disk will not do.
+        UnsupportedError
+            A camera is too slow for this interval.
+        ConnectError, CameraTimeout, RemoteProtocolError
+            None of the cameras takes a picture.
+        """
+        from espressoscope.api.taker import CameraTaker
+        from espressoscope.timelapse.clock import RunClock
+        from espressoscope.timelapse.folder import LapseFolder, refuse_other
+        from espressoscope.timelapse.ledger import last_line
+
+        fresh = not self.path.exists()
+        self._folder = folder = LapseFolder(self.path)
+        try:
+            plan = folder.plan
+            reached_ns = 0
+            if plan is not None:
+                refuse_other(self.path, plan.asked, self._asked)
+                self._schedule = plan.schedule
+                for camera in plan.cameras:
+                    line = last_line(self.path / camera.folder)
+                    self._lines[camera.name] = line
+                    if line is not None:
+                        reached_ns = max(reached_ns, line.due_ns, line.began_ns or 0)
+            self._run_clock = RunClock(self._clock, reached_ns)
+            self._takers = [
+                CameraTaker(camera, self._schedule, self._run_clock, self._stop) for camera in self._cameras
+            ]
+            if plan is None:
+                self._begin(folder)
+            else:
+                for taker, camera in zip(self._takers, plan.cameras, strict=True):
+                    taker.remember(camera.facts, camera.name)
+        except BaseException:
+            self._leave()
+            if fresh:
+                with contextlib.suppress(OSError):
+                    self.path.rmdir()  # only when nothing is in it
+            raise
+        self._prepared = True
+        return plan is not None
+
+    def _begin(self, folder: LapseFolder) -> None:
+        from espressoscope.api.lapse_trial import judge, try_out, with_end
+        from espressoscope.timelapse.folder import Plan, plan_cameras
+
+        assert self._run_clock is not None
+        trials = try_out(self._takers, self._schedule, self._stop)
+        start_ns = self._run_clock.now_ns() + BEGIN_NS
+        schedule = with_end(self._schedule, self._asked["until_ns"], start_ns)
+        self.forecast, self.warnings = judge(trials, schedule, self.path, self._keep_free, force=self._force)
+        self._schedule = schedule
+        cameras = plan_cameras(
+            [
+                (taker.given, trial.name, trial.facts)
+                for taker, trial in zip(self._takers, trials, strict=True)
+            ]
+        )
+        folder.begin(Plan(schedule, cameras, self._asked, start_ns))
+
+    # ---- while it lasts -----------------------------------------------------------------------------
+
+    def run(self) -> LapseStatus:
+        """Take the points, until the last one or `stop`; returns when all files are closed.
+
+        Ctrl-C ends it in order: lamps off, files closed. The same call later goes on with it.
+
+        Returns
+        -------
+        LapseStatus
+            How it stands.
+
+        Raises
+        ------
+        RecordingError
+            As for `prepare`, or the folder has been deleted meanwhile.
+        RuntimeError
+            It has been run already.
+        """
+        from espressoscope.timelapse.hook import Alarm
+
+        if self._stop.is_set():
+            raise RuntimeError("it has been stopped: make another one to go on with the run")
+        if not self._prepared:
+            self.prepare()
+        folder = self._folder
+        if folder is None or folder.plan is None:
+            raise RuntimeError("it has been run already: make another one to go on with the run")
+        books: list[CameraBook] = []
+        threads: list[threading.Thread] = []
+        try:
+            walks = self._walks(folder, folder.plan, books)
+            if self._alarm_words is not None:
+                self._alarm = Alarm(self._alarm_words, self.path)
+            self._write(folder, "running")
+            for walk, taker, book in zip(walks, self._takers, books, strict=True):
+                thread = threading.Thread(
+                    target=self._go, args=(walk, taker, book), name="espressoscope-lapse", daemon=True
+                )
+                threads.append(thread)
+                thread.start()
+            self._wait(folder, walks, threads)
+        except OSError as error:
+            from espressoscope.recording.run_folder import cannot_write
+
+            raise cannot_write(self.path, error) from error
+        finally:
+            self._end(folder, books, threads)
+        if self._gone is not None:
+            from espressoscope.recording.run_folder import cannot_write
+
+            raise cannot_write(self.path, self._gone)
+        return self.status()
+
+    def stop(self) -> None:
+        """End it, from any thread; `run` returns when all is in order. Twice does nothing."""
+        self._stop.set()
+        for taker in self._takers:
+            taker.interrupt()
+
+    def status(self) -> LapseStatus:
+        """Tell what it does and what comes next; also before and after it runs.
+
+        Raises
+        ------
+        RecordingError
+            It has not been begun.
+        """
+        from espressoscope.timelapse.status import read_status
+
+        now_ns = self._clock.now_ns() if self._run_clock is None else self._run_clock.now_ns()
+        return read_status(self.path, now_ns, self._keep_free)
+
+    def _walks(self, folder: LapseFolder, plan: Plan, books: list[CameraBook]) -> list[Walk]:
+        import shutil
+
+        from espressoscope.api.recorder import software
+        from espressoscope.recording.writer import free_space_floor
+        from espressoscope.timelapse.book import CameraBook
+        from espressoscope.timelapse.schedule import Course
+        from espressoscope.timelapse.walk import Walk
+
+        assert self._run_clock is not None
+        total = shutil.disk_usage(self.path).total
+        floor = free_space_floor(total) if self._keep_free is None else self._keep_free
+        walks = []
+        for place, (camera, taker) in enumerate(zip(plan.cameras, self._takers, strict=True)):
+            book = CameraBook(
+                camera.name,
+                folder.camera_folder(camera),
+                plan.run_id.bytes,
+                software(),
+                plan.schedule.burst,
+                floor,
+            )
+            books.append(book)
+            self._lines[camera.name] = book.ledger.last
+            course = Course(plan.schedule, plan.start_ns, place, book.next_point)
+            tell = self._teller(camera.name)
+            walks.append(Walk(course, book, taker, self._run_clock, self._stop, tell))
+        return walks
+
+    def _teller(self, name: str) -> Callable[[list[Line]], None]:
+        def tell(lines: list[Line]) -> None:
+            self._lines[name] = lines[-1]
+            missed = [line for line in lines if line.outcome == "missed"]
+            self._in_a_row[name] = self._in_a_row.get(name, 0) + len(missed) if missed else 0
+            for call in self._callbacks(name, lines, missed):
+                try:
+                    call()
+                except Exception:  # noqa: BLE001 - what a user's function does must not end a time-lapse
+                    _log.exception("a function called for %s failed", name)
+
+        return tell
+
+    def _callbacks(self, name: str, lines: list[Line], missed: list[Line]) -> list[Callable[[], object]]:
+        calls: list[Callable[[], object]] = []
+        on_point, on_missed, alarm = self._on_point, self._on_missed, self._alarm
+        if on_point is not None:
+            calls += [lambda line=line: on_point(name, line) for line in lines]  # type: ignore[misc]
+        if missed and on_missed is not None:
+            calls.append(lambda: on_missed(name, missed))
+        if missed and alarm is not None:
+            calls.append(lambda: alarm.missed(name, missed, self._in_a_row[name]))
+        return calls
+
+    def _go(self, walk: Walk, taker: CameraTaker, book: CameraBook) -> None:
+        """Take one camera's points; on its own thread."""
+        from espressoscope.timelapse.book import FolderGone
+
+        try:
+            walk.run()
+        except FolderGone as error:
+            self._gone = error
+            self._stop.set()
+        except Exception:  # noqa: BLE001 (a thread's boundary)
+            _log.exception("the time-lapse of %s has ended by a mistake of this program", book.name)
+        finally:
+            try:
+                taker.close()
+            finally:
+                try:
+                    book.close()
+                except OSError as error:
+                    _log.error("%s: its files could not be closed in order: %s", book.name, error)
+
+    def _wait(self, folder: LapseFolder, walks: list[Walk], threads: list[threading.Thread]) -> None:
+        tell_at = 0.0
+        known: list[Any] = []
+        while not self._stop.is_set() and any(thread.is_alive() for thread in threads):
+            next(thread for thread in threads if thread.is_alive()).join(_TICK_S)
+            if time.monotonic() < tell_at:
+                continue
+            tell_at = time.monotonic() + _TELL_S
+            assert folder.plan is not None
+            facts = [(taker.info, walk.settings) for taker, walk in zip(self._takers, walks, strict=True)]
+            if facts != known:
+                known = facts
+                for camera, (info, settings) in zip(folder.plan.cameras, facts, strict=True):
+                    if info is not None:
+                        facts_of = ("url", "stream_url", "mac", "firmware")
+                        folder.describe(camera.name, {key: getattr(info, key) for key in facts_of})
+                    if settings:
+                        folder.describe(camera.name, {"settings": settings})
+                self._write(folder, "running")
+
+    def _write(self, folder: LapseFolder, state: str) -> None:
+        from espressoscope.api.recorder import software
+
+        assert self._run_clock is not None
+        try:
+            folder.write(state, software(), self._run_clock.now_ns(), self._lines)
+        except OSError as error:
+            _log.error("run.json cannot be written: %s", error)  # the points are what counts
+
+    def _end(self, folder: LapseFolder, books: list[CameraBook], threads: list[threading.Thread]) -> None:
+        self.stop()
+        end = time.monotonic() + END_S
+        for thread in threads:
+            while thread.is_alive() and time.monotonic() < end:
+                thread.join(_TICK_S)
+        if not threads:
+            for book in books:
+                with contextlib.suppress(OSError):
+                    book.close()
+        if self._alarm is not None:
+            self._alarm.close()
+        plan = folder.plan
+        if plan is not None and self._gone is None:
+            total = plan.schedule.points
+            lines = [self._lines.get(camera.name) for camera in plan.cameras]
+            over = total is not None and all(line is not None and line.point + 1 >= total for line in lines)
+            self._write(folder, "complete" if over else "stopped")
+        self._leave()
+
+    def _leave(self) -> None:
+        for taker in self._takers:
+            taker.close()
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            folder.release()
+
+    def __repr__(self) -> str:
+        cameras = len(self._cameras)
+        return f"<TimeLapse of {cameras} cameras, every {write_span(self._schedule.every_ns / 1e9)}>"

@@ -1,0 +1,368 @@
+"""What is on disk of one camera of a time-lapse: pictures in segments, and what became of each point.
+
+The order of writing is what makes a crash harmless: the pictures first, on the disk, then the line of the
+point. Pictures are numbered ``point * burst + number``, so that the files themselves tell which point a
+picture belongs to; one that is there without its line gets it when the book is opened again.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from espressoscope.model import Frame
+from espressoscope.recording.layout import NO_TIME, SLOTS, STATUSES
+from espressoscope.recording.log_file import COLUMNS as LOG_COLUMNS
+from espressoscope.recording.log_file import LogFile
+from espressoscope.recording.recorded import Segment, segment_paths
+from espressoscope.recording.repair import repair_segment
+from espressoscope.recording.run_folder import LOG_NAME
+from espressoscope.recording.segment import Entry, PartlyStored, SegmentWriter
+from espressoscope.recording.shapes import Shaper
+from espressoscope.timelapse.ledger import Ledger, Line, cut_torn_end
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from espressoscope.recording.contents import Entries
+
+__all__ = ["CameraBook", "FolderGone", "Point", "sync_folder"]
+
+_MOST_AT_ONCE: Final = 10_000
+_SEGMENT_NAME: Final = re.compile(r"(\d+)\.")
+
+
+class FolderGone(OSError):
+    """The run's folder has been deleted or replaced: nothing can be stored any more."""
+
+
+class Point(NamedTuple):
+    """A point that was worked on.
+
+    Attributes
+    ----------
+    number : int
+    due_ns, began_ns : int
+        When it was due, and when the attempt that succeeded began.
+    attempts : int
+        Attempts made, that one included.
+    """
+
+    number: int
+    due_ns: int
+    began_ns: int
+    attempts: int
+
+
+class CameraBook:
+    """Writes one camera's part of a run, and knows where it was left.
+
+    Opening it brings in order what the last program left behind.
+
+    Parameters
+    ----------
+    name : str
+        The camera's.
+    folder : Path
+        Its own, made already.
+    run_id : bytes
+        The run's UUID.
+    software : str
+        Name and version.
+    burst : int
+        Pictures of a point.
+    keep_free : int
+        Bytes of the disk to leave free.
+
+    Raises
+    ------
+    OSError
+
+    Attributes
+    ----------
+    ledger : Ledger
+    """
+
+    def __init__(
+        self, name: str, folder: Path, run_id: bytes, software: str, burst: int, keep_free: int
+    ) -> None:
+        self.name = name
+        self.folder = folder
+        self._run_id = run_id
+        self._software = software
+        self._burst = burst
+        self._keep_free = keep_free
+        self._shaper = Shaper()
+        self._segment: SegmentWriter | None = None
+        self._last_sequence = -1
+        self._found: dict[int, Entries] = {}
+        self.ledger = Ledger(folder)
+        try:
+            self._number, stored = self._mend()
+            self._log = self._open_log(stored)
+        except BaseException:
+            self.ledger.close()
+            raise
+
+    @property
+    def next_point(self) -> int:
+        """The first point nothing is known of."""
+        return 0 if self.ledger.last is None else self.ledger.last.point + 1
+
+    # ---- where it was left --------------------------------------------------------------------------
+
+    def _mend(self) -> tuple[int, Entries | None]:
+        """Close what was left open; give the number of the next segment, and what is in the last one."""
+        paths = segment_paths(self.folder)
+        numbers = [int(found[1]) for path in paths if (found := _SEGMENT_NAME.match(path.name))]
+        stored: list[Entries] = []
+        # Earlier ones were closed before the next was begun, and their points have lines.
+        for path in paths if self.ledger.last is None else paths[-1:]:
+            try:
+                segment = Segment(path)
+                if not segment.contents.closed:
+                    repair_segment(path, self.name, self._software)
+                    segment = Segment(path)
+            except ValueError:
+                continue  # no segment: left as it is, and its number not used again
+            stored.append(segment.contents.entries)
+        entries = np.concatenate(stored) if stored else None
+        if entries is not None and len(entries):
+            self._last_sequence = int(entries["sequence"].max())
+            self._note_found(entries)
+        return max(numbers, default=-1) + 1, entries
+
+    def settle_found(self, due_ns: Callable[[int], int]) -> list[Line]:
+        """Write the lines of points whose pictures were found; `due_ns` tells when each was due."""
+        lines: list[Line] = []
+        for number in sorted(self._found):
+            if number < self.next_point + len(lines):
+                continue
+            lines += [
+                Line(each, due_ns(each), "missed", reason="its record was lost")
+                for each in range(self.next_point + len(lines), number)
+            ]
+            pictures = self._found[number]
+            lines.append(
+                Line(
+                    number,
+                    due_ns(number),
+                    "taken" if len(pictures) >= self._burst else "partial",
+                    received_ns=int(pictures["received_ns"][0]),
+                    pictures=len(pictures),
+                    bytes=int(pictures["bytes"].sum()),
+                    width=int(pictures["width"][0]),
+                    height=int(pictures["height"][0]),
+                    reason="noted after a restart",
+                )
+            )
+        self._found = {}
+        return self.ledger.add(lines) if lines else []
+
+    def _note_found(self, entries: Entries) -> None:
+        """Find the pictures of points that have no line."""
+        whole = (entries["page"] >= 0) | (entries["status"] != STATUSES.index("corrupt"))
+        points = entries["sequence"] // self._burst
+        late = entries[whole & (points >= self.next_point)]
+        self._found = {
+            int(point): late[late["sequence"] // self._burst == point]
+            for point in np.unique(late["sequence"] // self._burst)
+        }
+
+    def _open_log(self, stored: Entries | None) -> LogFile:
+        """Open `frames.csv`, and add the lines of frames that it does not have."""
+        path = self.folder / LOG_NAME
+        log = LogFile(self.folder, new=not path.exists())
+        try:
+            header = ",".join(LOG_COLUMNS)
+            text = cut_torn_end(log.file, lambda line: line.count(",") >= len(LOG_COLUMNS) - 1)
+            if not text:
+                log.file.append([f"{header}\n".encode()])
+            if stored is not None and len(stored):
+                last = self._last_logged(path)
+                for row in stored[stored["sequence"].astype(np.int64) > last]:
+                    self._log_row(log, row)
+                log.flush()
+        except BaseException:
+            log.close()
+            raise
+        return log
+
+    def _last_logged(self, path: Path) -> int:
+        """Give the highest number among the last lines of `frames.csv`; events stand between them."""
+        last = -1
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - (1 << 20)))
+            for line in file.read().splitlines():
+                first = line.partition(b",")[0]
+                if first.isdigit():
+                    last = max(last, int(first))
+        return last
+
+    def _log_row(self, log: LogFile, row: np.void) -> None:
+        device_ns = int(row["device_ns"])
+        frame = Frame(
+            b"",
+            int(row["sequence"]),
+            int(row["received_ns"]),
+            None if device_ns == NO_TIME else device_ns,
+            int(row["width"]),
+            int(row["height"]),
+            self.name,
+            STATUSES[int(row["status"]) % len(STATUSES)],
+        )
+        page = int(row["page"])
+        log.frame(
+            frame, int(row["lost"]), self._number_of_last(), None if page < 0 else page,
+            "noted after a restart", length=int(row["bytes"]),
+        )  # fmt: skip
+
+    def _number_of_last(self) -> int:
+        return max(0, self._number - 1)
+
+    # ---- what becomes of points ---------------------------------------------------------------------
+
+    def taken(self, point: Point, frames: Sequence[Frame]) -> Line:
+        """Store the pictures of a point, then its line; both are on the disk when this returns.
+
+        Raises
+        ------
+        OSError
+            The disk is full, or worse; pictures that were stored stay, and are not stored again.
+        """
+        if shutil.disk_usage(self.folder).free < self._keep_free:
+            raise OSError(errno.ENOSPC, "the disk is nearly full")
+        first = point.number * self._burst
+        numbered = [
+            Frame(
+                frame.jpeg, first + place, frame.received_ns, frame.device_ns, frame.width, frame.height,
+                self.name, frame.status,
+            )
+            for place, frame in enumerate(frames[: self._burst])
+        ]  # fmt: skip
+        self._store([frame for frame in numbered if frame.sequence > self._last_sequence])
+        damaged = any(frame.status not in ("ok", "duplicate") for frame in numbered)
+        outcome = "damaged" if damaged else "taken" if len(numbered) >= self._burst else "partial"
+        line = Line(
+            point.number,
+            point.due_ns,
+            outcome,
+            point.began_ns,
+            numbered[0].received_ns,
+            len(numbered),
+            sum(len(frame.jpeg) for frame in numbered),
+            numbered[0].width,
+            numbered[0].height,
+            point.attempts,
+        )
+        return self.ledger.add([line])[0]
+
+    def missed(self, lines: Sequence[Line]) -> list[Line]:
+        """Write the lines of points that have no picture."""
+        added = []
+        for begin in range(0, len(lines), _MOST_AT_ONCE):
+            added += self.ledger.add(lines[begin : begin + _MOST_AT_ONCE])
+        return added
+
+    def note(self, time_ns: int, kind: str, text: str) -> None:
+        """Write into `frames.csv` what is no frame: changed settings, a clock that was set.
+
+        Raises
+        ------
+        OSError
+        """
+        self._log.event(time_ns, kind, text)
+        self._log.flush()
+
+    def note_settings(self, time_ns: int, changed: dict[str, Any]) -> None:
+        """Write settings that have changed.
+
+        Raises
+        ------
+        OSError
+        """
+        self.note(time_ns, "settings", json.dumps(changed, ensure_ascii=False))
+
+    def _store(self, frames: Sequence[Frame]) -> None:
+        begun = False
+        for frame in frames:
+            lost = max(0, frame.sequence - self._last_sequence - 1)
+            entry = Entry(frame, self._shaper.shape_of(frame), lost)
+            segment = self._segment
+            other = segment is not None and entry.shape is not None and entry.shape != segment.shape
+            if segment is None or other or segment.pages >= SLOTS:
+                self._end_segment()
+                self._begin_segment(entry)
+                begun = True
+                page: int | None = None if entry.shape is None else 0
+            else:
+                page = segment.pages if segment.is_page(entry) else None
+                try:
+                    segment.write([entry])
+                except PartlyStored as trouble:
+                    raise trouble.error from trouble
+            self._last_sequence = frame.sequence
+            self._log.frame(frame, lost, self._number_of_last(), page)
+        segment = self._segment
+        if segment is None:
+            return
+        segment.link()
+        self._log.flush()
+        segment.file.sync()
+        if begun:
+            sync_folder(self.folder)
+        if not segment.file.linked or not self.ledger.file.linked:
+            raise FolderGone(errno.ENOENT, "the folder of the run has been deleted or replaced")
+
+    def _begin_segment(self, entry: Entry) -> None:
+        self._segment = SegmentWriter(
+            self.folder, self._number, self.name, self._run_id, entry, self._software
+        )
+        self._number += 1
+
+    def _end_segment(self) -> None:
+        segment, self._segment = self._segment, None
+        if segment is not None:
+            self._log.file.sync()
+            segment.end()
+
+    def close(self) -> None:
+        """Close all files in order; twice does nothing.
+
+        Raises
+        ------
+        OSError
+            Something could not be written; the next opening brings it in order.
+        """
+        try:
+            self._end_segment()
+        finally:
+            self._log.close()
+            self.ledger.close()
+
+
+if sys.platform == "win32":
+
+    def sync_folder(folder: Path) -> None:
+        """Do nothing: this system has names on the disk by itself."""
+else:
+
+    def sync_folder(folder: Path) -> None:
+        """Wait until the names in a folder are on the disk."""
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network shares cannot
+                raise
+        finally:
+            os.close(descriptor)
