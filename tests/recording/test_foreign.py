@@ -146,6 +146,7 @@ def test_tifffile_dask_and_zarr(files: dict[str, File]) -> None:
             assert_same(lazy[2:4].compute(), file.pictures[2:4])
 
 
+@pytest.mark.usefixtures("_zarr_ended")
 @pytest.mark.filterwarnings("ignore")
 def test_bioio(files: dict[str, File]) -> None:
     with warnings.catch_warnings():
