@@ -73,6 +73,7 @@ ON_USUAL_PORTS = {
 BEGUN_FIRST = (
     "tests/api/test_moved.py",
     "tests/api/test_soak.py",
+    "tests/trials/test_trials.py",
     "tests/discovery/test_private_lan.py",
     "tests/cli/test_cli_watch.py",
     "tests/test_dev.py",

@@ -134,6 +134,7 @@ class Recorder:
         self._lock = threading.RLock()
         self._places: dict[str, Place[CameraTrack]] = {}
         self._known: dict[str, dict[str, SettingValue | None]] = {}
+        self._connections: dict[str, tuple[int, int]] = {}
         self._closed = False
         self._followers = followers
         self._writer = RunWriter(
@@ -163,7 +164,9 @@ class Recorder:
             if track is None:
                 earlier = None if self._keeper is None else self._keeper.of(name)
                 settings = self._known[name] = _values(session)
-                track = self._writer.add(name, {**_facts(session.info), "settings": settings})
+                track = self._writer.add(
+                    name, {**_facts(session.info), **session.place, "settings": settings}
+                )
                 track.most_frames = self._frames
                 if self._end is not None:
                     track.until_ns = round(self._end * 1e9) + session.link.wall_offset_ns
@@ -200,12 +203,18 @@ class Recorder:
             leave_frames([place])
 
     def _look(self) -> None:
-        """Note settings that have changed; on the recording's own thread, about once a second."""
+        """Note what has changed beside the frames; on the recording's own thread, about once a second."""
         with self._lock:
             places = dict(self._places)
         for name, (_, session, track) in places.items():
             if not session.reached:
                 continue
+            connections, restarts = session.link.meter.reconnects, session.link.restarts
+            before_that = self._connections.get(name, (connections, restarts))
+            if connections > before_that[0]:
+                text = "the camera has restarted" if restarts > before_that[1] else "the connection broke"
+                track.note("reconnected", f"{text}; pictures come again", self._writer.now_ns)
+            self._connections[name] = (connections, restarts)
             now, before = _values(session), self._known.get(name, {})
             changed = {key: value for key, value in now.items() if before.get(key) != value}
             if changed:

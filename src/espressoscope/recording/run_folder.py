@@ -73,6 +73,8 @@ def cannot_write(path: Path, error: OSError, *, written: int = 0, dropped: int =
         hint = "You may not write there: choose another folder"
     elif error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
         hint = "A part of that path is a file: choose another folder"
+    elif error.errno == errno.ENOENT:
+        hint = "The folder has been moved, renamed or deleted; what was moved is whole where it is now"
     else:
         hint = "Choose another place"
     return RecordingError(

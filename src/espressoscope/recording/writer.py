@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
-import os
 import shutil
 import threading
 import time
@@ -34,6 +33,7 @@ from espressoscope.recording.run_folder import (
 from espressoscope.recording.track import CameraTrack
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
@@ -133,7 +133,10 @@ class RunWriter:
                 self._floor = free_space_floor(usage.total) if keep_free is None else keep_free
                 self.free_bytes = usage.free
                 if usage.free <= self._floor:
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                    left, floor = usage.free / 1e6, self._floor / 1e6
+                    raise OSError(
+                        errno.ENOSPC, f"the disk has {left:.0f} MB left, and {floor:.0f} MB are to stay free"
+                    )
                 self._reserve = Reserve(self.path)
                 self._write_json()
             except BaseException:  # Ctrl-C too: what has not begun leaves nothing that looks like a run
@@ -334,7 +337,9 @@ class RunWriter:
     def _look(self) -> None:
         self.free_bytes = shutil.disk_usage(self.path).free
         if self.free_bytes < self._floor:
-            raise OSError(errno.ENOSPC, "the disk is nearly full")
+            raise OSError(
+                errno.ENOSPC, f"the disk is nearly full: {self._floor / 1e6:.0f} MB are to stay free"
+            )
         self._look_at_clock()
         if self._on_look is not None:
             self._on_look()
