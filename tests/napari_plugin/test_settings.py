@@ -253,3 +253,20 @@ def test_a_camera_that_dies_holds_nothing_up(
     began = time.monotonic()
     session.close()
     assert time.monotonic() - began < 0.5
+
+
+def test_no_limit_of_the_frame_rate_is_shown_and_can_be_had_again(
+    session: LiveSession, panel: SettingsPanel, qtbot: Any, three: list[SimulatedCamera]
+) -> None:
+    bring_in(session, qtbot, three[:1])
+    ready(panel, qtbot)
+    field: Any = panel.form.field("fps_limit")
+    assert field.number.value() == 0  # below the least limit there is
+    for value in (2.0, 0.0):
+        field.number.setValue(value)
+        qtbot.waitUntil(lambda: panel.outbox.empty, timeout=PATIENCE_MS)
+        assert field.number.value() == value
+        assert panel.report.bad == set()
+    field.number.setValue(0.2)  # there is no such limit: said, and what it has is shown
+    qtbot.waitUntil(lambda: bool(field.note.text()), timeout=PATIENCE_MS)
+    assert field.number.value() == 0

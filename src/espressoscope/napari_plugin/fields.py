@@ -195,10 +195,12 @@ class _FloatField(Field):
         self.number = self._calm(QDoubleSpinBox())
         self.number.setKeyboardTracking(False)
         low = setting.minimum if setting.minimum is not None else -1e9
-        self._low = float(low)
+        # 0 stands for none with some settings whose least value is above it; the camera's answer tells.
+        self._low = low = min(0.0, float(low))
         self._step = float(setting.step or 1.0)
         self.number.setDecimals(2)
-        self.number.setRange(low, setting.maximum if setting.maximum is not None else 1e9)
+        self._high = float(setting.maximum if setting.maximum is not None else 1e9)
+        self.number.setRange(low, self._high)
         self.number.setSingleStep(self._step)
         self.number.setSuffix(f" {setting.unit}" if setting.unit else "")
         self.number.valueChanged.connect(self._typed)
@@ -207,7 +209,12 @@ class _FloatField(Field):
     def show_value(self, value: object) -> None:
         known = isinstance(value, int | float)
         with QSignalBlocker(self.number):
-            self.number.setMinimum(self._low if known else self._low - self._step)
+            lowest = (
+                min(self._low, float(value)) if isinstance(value, int | float) else self._low - self._step
+            )
+            self.number.setMinimum(lowest)
+            if isinstance(value, int | float):
+                self.number.setMaximum(max(self._high, float(value)))
             self.number.setSpecialValueText("" if known else UNKNOWN)
             self.number.setValue(float(value) if isinstance(value, int | float) else self.number.minimum())
 

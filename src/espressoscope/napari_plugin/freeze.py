@@ -1,4 +1,4 @@
-"""The user lets the live picture stand still, plainly marked, and go on again. Streams go on all the while."""
+"""The user lets the live picture stand still, plainly marked, and go on again. Streams go on meanwhile."""
 
 from __future__ import annotations
 
@@ -56,16 +56,18 @@ class Freeze(QObject):
             self.at = at
             self.changed.emit(at)
 
-    def label(self, state: TileState) -> str:
+    def label(self, name: str, state: TileState) -> str:
         """Say in one line what a frozen tile shows.
 
         Parameters
         ----------
+        name : str
+            The camera.
         state : TileState
             What it showed when it was frozen.
         """
         old = "" if state is TileState.LIVE else ", old by then"
-        return f"FROZEN BY YOU at {self.at}{old}"
+        return f"FROZEN BY YOU {self.at}{old}  {name}"
 
     def _live_changed(self, live: bool) -> None:
         if not live:
@@ -117,5 +119,5 @@ class FreezeButton(QPushButton):
 
     def _show(self, at: str) -> None:
         self.setChecked(bool(at))
-        self.setText(f"Frozen at {at}: go on" if at else "Freeze")
+        self.setText(f"Frozen {at}" if at else "Freeze")
         self.setStyleSheet("background: #a03030" if at else "")

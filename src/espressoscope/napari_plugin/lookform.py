@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QHBoxLayout, QLabel, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QGridLayout, QLabel, QWidget
 
 if TYPE_CHECKING:
     from espressoscope.napari_plugin.session import LiveSession
@@ -48,11 +48,16 @@ class LookForm(QWidget):
         self.pixel.setKeyboardTracking(False)
         self.pixel.setToolTip("Size of one pixel of the full picture: makes napari's scale bar right")
         self._whose = QLabel()
-        layout = QHBoxLayout(self)
+        self._whose.setWordWrap(True)  # names are long, docks narrow
+        self._whose.setToolTip("Whose pictures these are: the cameras chosen in the table, or all")
+        layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for item in (QLabel("Turn"), self.turns, self.mirror_x, self.mirror_y, QLabel("pixel"), self.pixel):
-            layout.addWidget(item)
-        layout.addWidget(self._whose, 1)
+        for column, item in enumerate((QLabel("Turn"), self.turns, self.mirror_x, self.mirror_y)):
+            layout.addWidget(item, 0, column)
+        layout.addWidget(self._whose, 0, 4)
+        layout.addWidget(QLabel("Pixel"), 1, 0)
+        layout.addWidget(self.pixel, 1, 1, 1, 4)
+        layout.setColumnStretch(4, 1)
         self.turns.currentIndexChanged.connect(lambda index: self._change(turns=index))
         self.mirror_x.toggled.connect(lambda on: self._change(mirror_x=on))
         self.mirror_y.toggled.connect(lambda on: self._change(mirror_y=on))

@@ -197,7 +197,7 @@ class Screen(QObject):
     def _judge_one(self, key: str, live: LiveLayer, name: str, height: int) -> None:
         state, entry = self.state(name), self._states.get(name)
         if self.freeze.at:
-            words = self.freeze.label(live.board.states.get(name, TileState.NO_SIGNAL))
+            words = self.freeze.label(name, live.board.states.get(name, TileState.NO_SIGNAL))
             live.board.label(name, text_mask(words, height))
             return
         live.board.judge(name, state)

@@ -12,6 +12,7 @@ from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QTabWidget, QVBoxLayout, QWidget
 
 from espressoscope.napari_plugin.finder import Finder
+from espressoscope.napari_plugin.freeze import FreezeButton
 from espressoscope.napari_plugin.lookform import LookForm
 from espressoscope.napari_plugin.panels import PANELS
 from espressoscope.napari_plugin.qt_pair import bad_pair
@@ -41,7 +42,7 @@ class LiveWidget(QWidget):
         Its cameras.
     screen : Screen
         What is shown of them.
-    finder, table, live, look : QWidget
+    finder, table, live, freeze, look : QWidget
         Parts of it.
     """
 
@@ -56,6 +57,7 @@ class LiveWidget(QWidget):
         self.live.setCheckable(True)
         self.live.setToolTip("Show the cameras' pictures as they come")
         self.live.clicked.connect(session.set_live)
+        self.freeze = FreezeButton(self.screen.freeze, session)
         self.remove = QPushButton("Remove")
         self.remove.setToolTip("Let the cameras chosen in the table go")
         self.remove.clicked.connect(lambda: session.remove(session.selected))
@@ -73,6 +75,7 @@ class LiveWidget(QWidget):
         self.tabs.setVisible(bool(PANELS))
         row = QHBoxLayout()
         row.addWidget(self.live, 2)
+        row.addWidget(self.freeze, 2)
         row.addWidget(self.remove, 1)
         layout = QVBoxLayout(self)
         layout.addWidget(self.finder)
