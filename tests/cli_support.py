@@ -40,6 +40,12 @@ class Result(NamedTuple):
         return [json.loads(line) for line in self.out.splitlines()]
 
 
+def _without_screen() -> dict[str, str]:
+    """Give this process's variables, without the screen it may have: `demo` opens a window where it can."""
+    screen = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+    return {name: value for name, value in os.environ.items() if name not in screen}
+
+
 class Process:
     """A running command; everything it started carries its mark."""
 
@@ -54,7 +60,7 @@ class Process:
             stdout=self._files[0] if stdout is None else stdout,
             stderr=self._files[1],
             cwd=cwd,
-            env={**os.environ, "PYTHONPATH": str(REPO / "src"), MARK: self._mark, **env},
+            env={**_without_screen(), "PYTHONPATH": str(REPO / "src"), MARK: self._mark, **env},
             start_new_session=True,
         )
 

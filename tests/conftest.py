@@ -66,6 +66,7 @@ ON_USUAL_PORTS = {
     "tests/cli/test_cli_demo.py",
     "tests/cli/test_cli_ending.py",
     "tests/cli/test_cli_fleet.py",
+    "tests/napari_plugin/test_programs.py",
     "tests/test_docs.py",
     "tests/test_examples.py",
 }

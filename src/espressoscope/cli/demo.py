@@ -21,6 +21,7 @@ from espressoscope.cli.naming import file_stem, unique_labels
 from espressoscope.cli.output import clean, plain_table
 from espressoscope.cli.pictures import output_folder
 from espressoscope.cli.simulator import MOST_CAMERAS, SimulatorProcess
+from espressoscope.cli.window import INSTALL, open_napari, why_no_window
 
 __all__ = ["FOLDER", "demo"]
 
@@ -34,6 +35,8 @@ _SET_S = 20.0
 """Longest wait until a setting of every camera has been changed."""
 _SLICE_S = 0.2
 _OVERHEAD_S = 120.0
+_WINDOW_S = 86_400.0
+"""Longest that cameras are simulated for a window."""
 
 
 @examples(
@@ -55,7 +58,7 @@ def demo(
         float, typer.Option(metavar="S", min=0.5, max=86400, help="How long to stream.")
     ] = 10.0,
     no_window: Annotated[
-        bool, typer.Option("--no-window", help="Stay in the terminal; for machines without a screen.")
+        bool, typer.Option("--no-window", help="Stay in the terminal, also where napari could be opened.")
     ] = False,
     real: Annotated[
         bool, typer.Option("--real", help="Look for cameras on the network instead of simulating some.")
@@ -67,7 +70,8 @@ def demo(
 
     Starts simulated cameras as a program of their own, finds them over the network like real ones, changes a
     setting of each and reads it back, streams from all at once, and leaves a contact sheet and a JPEG from
-    every camera in espressoscope-demo/. With --real the setting is put back afterwards.
+    every camera in espressoscope-demo/. With --real the setting is put back afterwards. Where there are a
+    screen and napari, it then opens napari with the cameras live, until that is closed; not with --json.
 
     JSON keys: camera url firmware state frames fps kb_per_s width height reconnects damaged path
     contact_sheet ok, one object a camera at the end. Exit code 1 when a camera was not found, not set or did
@@ -75,18 +79,22 @@ def demo(
     """
     with CommandRun(as_json, verbose, until_stopped=True) as run, contextlib.ExitStack() as stack:
         folder = output_folder(FOLDER)
-        _Demo(run, folder, seconds, stack).run(cameras, real)
+        window = not (no_window or as_json) and why_no_window() is None
+        _Demo(run, folder, seconds, stack, window=window).run(cameras, real)
 
 
 class _Demo:
     """One run of the demo, step by step."""
 
-    def __init__(self, run: CommandRun, folder: Path, seconds: float, stack: contextlib.ExitStack) -> None:
+    def __init__(
+        self, run: CommandRun, folder: Path, seconds: float, stack: contextlib.ExitStack, *, window: bool
+    ) -> None:
         self._run = run
         self._out = run.out
         self._folder = folder
         self._seconds = seconds
         self._stack = stack
+        self._window = window
         self._fleet: es.Fleet | None = None
         self._cameras: list[DemoCamera] = []
         self._steps = 0
@@ -103,6 +111,7 @@ class _Demo:
             self._out.say("Stopped early", "yellow")
         self._stop()
         self._leave_pictures()
+        self._show_window()
         self._judge(real)
 
     # --- finding
@@ -116,7 +125,7 @@ class _Demo:
 
     def _find_simulated(self, count: int) -> list[es.CameraInfo]:
         self._step(f"Starting {count} simulated camera{'s' if count > 1 else ''}, a program of their own")
-        limit_s = self._seconds + _OVERHEAD_S
+        limit_s = self._seconds + (_WINDOW_S if self._window else _OVERHEAD_S)
         options = ["--firmware", _MIX, "--name", "Microscope"]
         simulator = self._stack.enter_context(SimulatorProcess(count, options, limit_s))
         self._step("Looking for cameras on 127.0.0.1, asking each port as on any network")
@@ -249,6 +258,13 @@ class _Demo:
         for camera in self._cameras:
             self._out.json(**camera.keys(), contact_sheet=None if sheet is None else str(sheet))
 
+    def _show_window(self) -> None:
+        if not self._window or self._run.ending.asked:
+            return
+        self._step("Opening napari with them live; closing it, or Ctrl-C here, ends the demo")
+        if open_napari([camera.info.url for camera in self._cameras]) != 0:
+            self._out.warn("napari ended badly; its own words are above")
+
     def _judge(self, real: bool) -> None:
         failed = [camera for camera in self._cameras if not camera.ok]
         if failed and not self._run.ending.asked:
@@ -259,13 +275,14 @@ class _Demo:
             self._out.say()
             self._out.say("Try next", "bold cyan")
             address = self._cameras[0].info.url.removeprefix("http://") if real else "127.0.0.1:8080"
-            for command, what in _next(address, real):
+            for command, what in _next(address, real, shown=self._window):
                 line = Text(f"  {command:<46}")
                 line.append(what, "dim")
                 self._out.say(line)
 
 
-def _next(address: str, real: bool) -> list[tuple[str, str]]:
+def _next(address: str, real: bool, *, shown: bool) -> list[tuple[str, str]]:
+    installed = shown or why_no_window({"DISPLAY": "any"}) is None
     simulated = [("espressoscope simulate -n 4 &", "cameras to try the rest on")]
     return [
         *([] if real else simulated),
@@ -275,5 +292,8 @@ def _next(address: str, real: bool) -> list[tuple[str, str]]:
         (f"espressoscope snap {address}", "one picture"),
         (f"espressoscope stream {address} -o frames", "all of them"),
         ("espressoscope watch", "how all cameras are doing"),
+        ("espressoscope view", "the same in napari")
+        if installed
+        else (INSTALL, "to see them live in napari"),
         *([] if real else [("espressoscope demo --real", "the same with real cameras")]),
     ]

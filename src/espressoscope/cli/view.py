@@ -1,13 +1,11 @@
 """``espressoscope view``: napari with cameras in it, where napari is."""
 
-import importlib.util
-import subprocess
-import sys
 from typing import Annotated
 
 import typer
 
-from espressoscope.cli.common import FAILED, CommandRun, JsonOption, VerboseOption, examples
+from espressoscope.cli.common import FAILED, CommandRun, JsonOption, VerboseOption, examples, fleet_of
+from espressoscope.cli.window import open_napari, why_no_window
 
 __all__ = ["view"]
 
@@ -25,19 +23,20 @@ def view(
 ) -> None:
     """Open napari with the cameras live; without cameras it looks for them.
 
-    JSON keys: none. Exit code 1 when napari is not installed, or ends badly.
+    Returns when napari is closed; Ctrl-C closes it, recordings included. A camera that does not answer is
+    shown as such, and tried again.
+
+    JSON keys: none. Exit code 1 when napari is not installed, there is no screen, or it ends badly.
     """
     with CommandRun(as_json, verbose, until_stopped=True) as run:
-        if importlib.util.find_spec("napari") is None or importlib.util.find_spec("qtpy") is None:
+        fleet_of(cameras or [])  # a word that is no address is said here
+        problem = why_no_window()
+        if problem is not None:
             run.code = FAILED
-            run.out.error(
-                "napari is not installed here",
-                'Install it, and a Qt: pip install "espressoscope[napari]" PyQt6',
-            )
+            run.out.error(*problem)
             run.out.tips([f"Without a window: espressoscope watch {' '.join(cameras or [])}".rstrip()])
             return
-        # A program of its own: the command line does not know the plugin, and Qt wants the main thread.
-        command = [sys.executable, "-m", "espressoscope.napari_plugin", *(cameras or [])]
-        if subprocess.call(command) != 0:
+        code = open_napari(cameras or [])
+        if code != 0:
             run.code = FAILED
-            run.out.error("napari ended badly", "Its own words are above")
+            run.out.error(f"napari ended badly ({code})", "Its own words are above")

@@ -100,9 +100,10 @@ class RecordPanel(QWidget):
             form.addRow(text, item)
         layout = QVBoxLayout(self)
         layout.addLayout(form)
-        for item in (self.record, self.words, self.table, self.room):
+        for item in (self.record, self.words, self.room):
             layout.addWidget(item)
-        layout.addStretch(1)
+        layout.addWidget(self.table, 1)
+        layout.addStretch()
         session.selection_changed.connect(self._show)
         session.camera_added.connect(self._added)
         session.camera_removed.connect(self._show)
