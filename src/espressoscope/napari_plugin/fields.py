@@ -98,6 +98,7 @@ class Field(QObject):
         super().__init__(parent)
         self.setting = setting
         self.title = QLabel(title_of(setting.name))
+        self.title.setWordWrap(True)
         self.editor: QWidget = self._make_editor()
         self.note = QLabel()
         self.note.setWordWrap(True)
@@ -146,6 +147,7 @@ class _IntField(Field):
         line.setContentsMargins(0, 0, 0, 0)
         # In steps: a slider from -90 to 180 in steps of 90 has four places.
         self.slider = self._calm(QSlider(Qt.Orientation.Horizontal))
+        self.slider.setMinimumWidth(24)
         self.slider.setRange(0, (high - low) // self._step)
         self.slider.setPageStep(max(1, (high - low) // self._step // 10))
         self.number = self._calm(QSpinBox())
@@ -248,6 +250,8 @@ class _BoolField(Field):
 class _ChoiceField(Field):
     def _make_editor(self) -> QWidget:
         self.box = self._calm(QComboBox())
+        self.box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.box.setMinimumContentsLength(6)
         self.box.addItems(list(self.setting.choices))
         self.box.setPlaceholderText(UNKNOWN)
         self.box.activated.connect(self._chosen)

@@ -48,8 +48,8 @@ class FocusBox(QGroupBox):
         self._session = session
         self._camera = ""
         self._searches: dict[str, tuple[float, float]] = {}
-        self.up = QPushButton("Up 50 steps")
-        self.down = QPushButton("Down 50 steps")
+        self.up = QPushButton("Up 50")
+        self.down = QPushButton("Down 50")
         self.speed = QSlider(Qt.Orientation.Horizontal)
         self.speed.setRange(-500, 500)
         self.speed.setPageStep(50)
@@ -72,21 +72,24 @@ class FocusBox(QGroupBox):
         self.words = QLabel()
         self.words.setWordWrap(True)
         self.words.hide()
+        self.speed_words.setWordWrap(True)
+        for button, way in ((self.up, "one way"), (self.down, "the other way")):
+            button.setToolTip(f"Turn the motor 50 steps {way}")
         grid = QGridLayout(self)
+        grid.setContentsMargins(2, 4, 2, 4)
         grid.addWidget(self.down, 0, 0, 1, 2)
         grid.addWidget(self.up, 0, 2, 1, 2)
         grid.addWidget(self.speed_words, 1, 0)
         grid.addWidget(self.speed, 1, 1, 1, 2)
         grid.addWidget(self.stop, 1, 3)
-        grid.addWidget(QLabel("Search from"), 2, 0)
-        grid.addWidget(self.first, 2, 1)
-        grid.addWidget(QLabel("to"), 2, 2)
-        grid.addWidget(self.last, 2, 3)
-        grid.addWidget(QLabel("in steps of"), 3, 0)
-        grid.addWidget(self.step, 3, 1)
-        grid.addWidget(self.autofocus, 3, 2, 1, 2)
-        grid.addWidget(self.progress, 4, 0, 1, 4)
-        grid.addWidget(self.words, 5, 0, 1, 4)
+        for row, (word, box) in enumerate(
+            (("Search from", self.first), ("to", self.last), ("in steps of", self.step)), 2
+        ):
+            grid.addWidget(QLabel(word), row, 0)
+            grid.addWidget(box, row, 1, 1, 2)
+        grid.addWidget(self.autofocus, 2, 3, 3, 1)
+        grid.addWidget(self.progress, 5, 0, 1, 4)
+        grid.addWidget(self.words, 6, 0, 1, 4)
         self._timer = QTimer(self)
         self._timer.setInterval(_TICK_MS)
         self._timer.timeout.connect(self._tick)

@@ -154,12 +154,14 @@ class SettingsForm(QTabWidget):
             return
         content = QWidget()
         layout = QVBoxLayout(content)
+        layout.setContentsMargins(2, 4, 2, 4)
         extra = self._extras.get(group)
         if extra is not None:
             layout.addWidget(extra)
             extra.show()
         grid = QGridLayout()
-        grid.setColumnStretch(1, 1)
+        grid.setColumnStretch(0, 1)
+        grid.setColumnStretch(1, 2)
         row = 0
         for setting in self._settings.values():
             if setting.group != group:
