@@ -135,7 +135,7 @@ def test_cameras_share_one_axis_of_time(viewer: napari.Viewer, pair: Path, qtbot
 
 def test_a_plate_is_a_mosaic(viewer: napari.Viewer, tmp_path: Path, monkeypatch: Any) -> None:
     wells = {"A1": (0, 0), "B3": (1, 2), "D6": (3, 5)}
-    place = {"plate": "leaves", "wells": 24}
+    place = {"plate": "leaves"}
     cameras = {
         f"cam {well}": ({"well": well, **place}, [(k / 10, picture(number, k)) for k in range(5)])
         for number, well in enumerate(wells, 1)

@@ -12,9 +12,10 @@ import dask
 import numpy as np
 import pytest
 
-from espressoscope import RecordingError, open_run
+from espressoscope import Fleet, FleetFile, RecordingError, open_run
 from espressoscope.recording.timeline import timeline
 from espressoscope.recording.writer import RunWriter
+from espressoscope.sim import simulate
 from recording_support import SOFTWARE, Source, facts, jpeg
 from support import wait_until
 
@@ -273,6 +274,20 @@ def test_many_threads_read_while_it_grows(tmp_path: Path) -> None:
     run.refresh()
     assert all_facts(run["A1"]) == all_facts(source.frames)
     assert run.info["state"] == "closed"
+
+
+def test_a_run_knows_where_cameras_stand(tmp_path: Path) -> None:
+    with simulate(2, port=0, fps=20, framesize="QQVGA") as cameras:
+        file = FleetFile.load(tmp_path / "lab.toml")
+        for camera, name, well in zip(cameras, ("left", "right"), ("A1", "B3"), strict=True):
+            file.add(camera.info, name)
+            file.assign(name, "leaves", well, wells=24)
+        file.save()
+        with Fleet.load(tmp_path / "lab.toml") as fleet, fleet.record(tmp_path / "run", frames=1):
+            pass
+    run = open_run(tmp_path / "run")
+    told = {name: (recording.info["plate"], recording.info["well"]) for name, recording in run.items()}
+    assert told == {"left": ("leaves", "A1"), "right": ("leaves", "B3")}
 
 
 # --- one axis of time

@@ -142,6 +142,7 @@ class CameraHandle:
                     card.address, card.info, shared_locator(), card.name, runtime.wall_offset_ns
                 )
                 session.refusal = refusal
+                session.place = card.place
                 if self._label:
                     session.rename(self._label)
                 session.upkeep.own = card.profile

@@ -41,6 +41,8 @@ class Card(NamedTuple):
         The settings the fleet file wants it to have.
     keep : bool
         Whether it is to be given them again when it has lost them.
+    place : Mapping of str to str
+        ``plate`` and ``well``, where the fleet file tells them.
     """
 
     address: Address | None
@@ -48,6 +50,7 @@ class Card(NamedTuple):
     name: str = ""
     profile: Mapping[str, SettingValue] = {}
     keep: bool = False
+    place: Mapping[str, str] = {}
 
     def __str__(self) -> str:
         return clean_text(self.name) if self.address is None or not self.address.host else str(self.address)
@@ -65,7 +68,9 @@ def card_of(camera: str | CameraInfo | Member) -> Card:
     """
     if isinstance(camera, Member):
         address = camera.address or _NOWHERE
-        return Card(address, camera.info, camera.name, camera.settings, camera.keep_profile)
+        place = {"plate": camera.plate, "well": camera.well}
+        known = {key: value for key, value in place.items() if value is not None}
+        return Card(address, camera.info, camera.name, camera.settings, camera.keep_profile, known)
     if isinstance(camera, CameraInfo):
         return Card(parse_address(camera.url) if camera.url else _NOWHERE, camera)
     if not isinstance(camera, str):

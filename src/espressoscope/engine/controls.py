@@ -37,6 +37,7 @@ class SessionControls:
     pace: Pace
     upkeep: Upkeep
     pausing: asyncio.Lock
+    place: Mapping[str, str] = {}  # plate and well, where somebody has told them; recordings note it
     _source: Literal["auto", "mjpeg", "snapshots"]
 
     @property

@@ -61,12 +61,12 @@ def layers_of(run: Run) -> list[tuple[Any, dict[str, Any], str]]:
     um = next(iter(known)) if len(known) == 1 else None
     build = _Builder(run, line, max(_EXACT, round(step_s / _EXACT) * _EXACT) if step_s else 1.0, um)
     alone = dict(cameras)
-    for plate, wells in _plates(cameras).items():
-        build.mosaic(plate or "plate", {name: alone.pop(name) for name in wells}, wells, run)
+    for name, wells in _plates(cameras).items():
+        build.mosaic(name or "plate", {each: alone.pop(each) for each in wells}, wells, plate=True)
     if len(alone) > MOST_LAYERS:
         columns = choose_grid(len(alone)).columns
         places = {name: divmod(number, columns) for number, name in enumerate(alone)}
-        build.mosaic(f"{len(alone)} cameras", alone, places, None)
+        build.mosaic(f"{len(alone)} cameras", alone, places, plate=False)
     else:
         columns = choose_grid(max(1, len(alone))).columns
         for number, (name, recording) in enumerate(alone.items()):
@@ -115,14 +115,16 @@ class _Builder:
         title: str,
         cameras: dict[str, Recording],
         places: dict[str, tuple[int, int]],
-        plate_of: Run | None,
+        *,
+        plate: bool,
     ) -> None:
         """Add cameras as one layer, each at its row and column."""
         size = _usual_size(list(cameras.values()))
         rows = 1 + max(row for row, _ in places.values())
         columns = 1 + max(column for _, column in places.values())
-        if plate_of is not None:
-            rows, columns = _plate_size(cameras, rows, columns)
+        if plate:
+            told = next((recording.info.get("wells") for recording in cameras.values()), None)
+            rows, columns = _plate_size(told if isinstance(told, int) else None, rows, columns)
         tracks = [
             Track(recording.snapshot(), self._line.frames[name], *places[name])
             for name, recording in cameras.items()
@@ -179,10 +181,9 @@ def _usual_size(recordings: list[Recording]) -> tuple[int, int]:
     return count.most_common(1)[0][0]
 
 
-def _plate_size(cameras: dict[str, Recording], rows: int, columns: int) -> tuple[int, int]:
-    """Give rows and columns of the plate: as many wells as `run.json` tells, at least those there are."""
-    told = next((recording.info.get("wells") for recording in cameras.values()), None)
-    wide = PLATES.get(told) if isinstance(told, int) else None
-    if wide is None or not isinstance(told, int):
-        return rows, columns
-    return max(rows, told // wide), max(columns, wide)
+def _plate_size(wells: int | None, rows: int, columns: int) -> tuple[int, int]:
+    """Give rows and columns of the plate: with so many wells, or the smallest that these fit on."""
+    for count, wide in PLATES.items():
+        if (wells is None or count == wells) and rows <= count // wide and columns <= wide:
+            return count // wide, wide
+    return rows, columns
