@@ -1,5 +1,6 @@
 """`espressoscope export`: a recording in the format of another program."""
 
+import contextlib
 import math
 import os
 import time
@@ -13,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 import espressoscope as es
 from espressoscope.cli.common import CommandRun, JsonOption, VerboseOption, WrongUse, examples
-from espressoscope.cli.output import clean
+from espressoscope.cli.output import ReaderGone, clean
 from espressoscope.cli.runs import RunArgument
 
 __all__ = ["export"]
@@ -165,7 +166,7 @@ class _Teller:
     def __init__(self, command: CommandRun) -> None:
         self._out = command.out
         self._told_at = float("-inf")
-        self._tasks: dict[str, TaskID] = {}
+        self._task: TaskID | None = None
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -180,14 +181,21 @@ class _Teller:
         if told.state == "done" or now - self._told_at >= _LINE_S:
             self._told_at = now
             keys = ("camera", "state", "frames", "total", "left_out", "damaged", "bytes", "path")
-            self._out.json(**{key: getattr(told, key) for key in keys})
+            # A reader that has had enough, as `| head`, ends no export.
+            with contextlib.suppress(ReaderGone):
+                self._out.json(**{key: getattr(told, key) for key in keys})
         if self._out.live:
             self._advance(told)
 
     def _advance(self, told: es.ExportProgress) -> None:
-        if told.camera not in self._tasks:
-            self._tasks[told.camera] = self._bars.add_task(clean(told.camera, 40), total=told.total)
-        self._bars.update(self._tasks[told.camera], completed=told.frames)
+        """Show the camera at work; a hundred bars would not fit on any screen."""
+        if told.state == "done":  # told of all at the end
+            return
+        if self._task is None:
+            self._task = self._bars.add_task("")
+        self._bars.update(
+            self._task, description=clean(told.camera, 40), total=told.total, completed=told.frames
+        )
 
     def __enter__(self) -> "_Teller":
         if self._out.live:
