@@ -189,12 +189,15 @@ def _to_mkv(job: _Job) -> None:
     check_free(job.out, sum(chosen.bytes_of(chosen.pictures) for chosen in cameras))
     with staged(job.out, folder=not one_file, replace=job.force) as early:
         meters = []
-        for chosen, name in zip(cameras, _folder_names(cameras), strict=True):
+        names = _folder_names(cameras)
+        used = list(names)
+        for chosen, name in zip(cameras, names, strict=True):
             final = job.out if one_file else job.out / f"{name}.mkv"
             meter = job.meter(chosen, final, len(chosen.pictures))
             meters.append(meter)
             for number, stretch in enumerate(chosen.stretches):
-                stem = name if number == 0 else f"{name}-part{number + 1}"
+                stem = name if number == 0 else safe_folder_name(f"{name}-part{number + 1}", used)
+                used.append(stem)
                 path = early if one_file else early / f"{stem}.mkv"
                 write_mkv(path, chosen, stretch, job.software, _counting(meter, chosen, stretch.places))
             if number:

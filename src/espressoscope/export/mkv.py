@@ -19,6 +19,7 @@ __all__ = ["FIRST_FRAME_NS", "packet_times_ms", "require_av", "write_mkv"]
 
 FIRST_FRAME_NS: Final = "FIRST_FRAME_NS"
 """Tag that tells the time of the first frame, in Unix nanoseconds."""
+_INSTALL: Final = "pip install --upgrade 'espressoscope[export]'"
 _MS: Final = Fraction(1, 1000)
 _SLOWEST: Final = Fraction(1, 10)
 """Frames a second below which no rate is told: players take it for the time a picture stands."""
@@ -30,15 +31,14 @@ def require_av() -> Any:
     Raises
     ------
     ExportError
-        It is not installed.
+        It is not installed, or too old.
     """
     try:
         import av
     except ImportError as error:
-        raise ExportError(
-            f"MKV needs PyAV, which cannot be loaded ({error})",
-            hint="pip install 'espressoscope[export]'",
-        ) from error
+        raise ExportError(f"MKV needs PyAV, which cannot be loaded ({error})", hint=_INSTALL) from error
+    if not hasattr(av.container.OutputContainer, "add_mux_stream"):
+        raise ExportError(f"MKV needs PyAV 17, and {av.__version__} is installed", hint=_INSTALL)
     return av
 
 

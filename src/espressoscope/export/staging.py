@@ -205,7 +205,7 @@ def _publish(early: Path, out: Path, *, folder: bool, replace: bool) -> None:
         raise
     if old is not None:
         with contextlib.suppress(OSError):
-            shutil.rmtree(old)
+            _remove(old)
 
 
 def _link_or_rename(early: Path, out: Path) -> None:
