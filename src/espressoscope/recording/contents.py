@@ -206,8 +206,8 @@ class _Walk:
         end = at
         while at + HEADER_SIZE <= size:
             head = read(HEADER_SIZE, at)
-            length = self._length(head, at)
-            if length < 0:
+            length = header_length(head)
+            if length < 0 or at + HEADER_SIZE + length > size:
                 at, head = self._next_whole(at + 8)
                 if not head:
                     break

@@ -36,7 +36,8 @@ _LASTING: Final = 3
 _MOST_BATCH: Final = 256
 _BEAT_S: Final = 0.8
 """From one block of directories, and lines of the log, to the next."""
-_RESERVE_BASE: Final = 256 * 1024
+RESERVE_BYTES: Final = 256 * 1024
+"""Room on the disk kept back for the end of each camera's files, and `_RESERVE_A_FRAME` for each frame."""
 _RESERVE_A_FRAME: Final = 260
 """Room a segment's end takes: index, and for each frame OME-XML, table, a line of the log."""
 _RESERVE_A_WAITING_PAGE: Final = 256
@@ -176,7 +177,7 @@ class CameraTrack:
         """Room that ending its files takes at most."""
         segment = self._segment
         frames = 0 if segment is None else segment.frames
-        return _RESERVE_BASE + _RESERVE_A_FRAME * frames + _RESERVE_A_WAITING_PAGE * 64
+        return RESERVE_BYTES + _RESERVE_A_FRAME * frames + _RESERVE_A_WAITING_PAGE * 64
 
     @property
     def segment(self) -> SegmentWriter | None:

@@ -51,13 +51,14 @@ _KEEP_S: Final = 1.0
 """Between two waits for the disk."""
 END_S: Final = 30.0
 """Longest wait for the disk when a recording ends, in seconds."""
-_FLOOR_BYTES: Final = 100 * 10**6
+FLOOR_BYTES: Final = 100 * 10**6
+"""Free bytes of a disk below which a recording ends in order."""
 _FLOOR_SHARE: Final = 0.02
 
 
 def free_space_floor(total: int) -> int:
     """Give the free space below which a recording ends: 100 MB, or 2 % of a smaller disk."""
-    return min(_FLOOR_BYTES, int(total * _FLOOR_SHARE))
+    return min(FLOOR_BYTES, int(total * _FLOOR_SHARE))
 
 
 class RunWriter:
