@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import time
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,7 @@ import simplejpeg
 from espressoscope.model import Frame
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -94,6 +97,27 @@ def pages_of(path: Path) -> list[bytes]:
             file.seek(page.dataoffsets[0])
             found.append(file.read(page.databytecounts[0]))
         return found
+
+
+@contextlib.contextmanager
+def no_threads_kept() -> Iterator[None]:
+    """Have dask start no threads here, and end the one that zarr keeps, where they are used."""
+    try:
+        import dask
+    except ImportError:
+        yield
+        return
+    try:
+        with dask.config.set(scheduler="synchronous"):
+            yield
+    finally:
+        sync = sys.modules.get("zarr.core.sync")
+        if sync is not None:
+            loop, thread = sync.loop[0], sync.iothread[0]
+            if loop is not None and thread is not None:
+                loop.call_soon_threadsafe(loop.stop)
+                thread.join(20)  # zarr itself waits a moment only, and trips over a slow machine
+            sync.cleanup_resources()
 
 
 def decoded(data: bytes) -> NDArray[np.uint8]:

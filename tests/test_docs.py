@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import json
 import re
+import shutil
 import subprocess
 import sys
+import warnings
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -18,6 +20,7 @@ from documents import PAGES, SOURCES, Block, blocks, prose, rows
 from espressoscope.sim import FAULTS, simulate
 from espressoscope.tables.firmware import FAMILIES
 from espressoscope.tables.framesizes import SIZES
+from recording_support import no_threads_kept
 from support import REPO
 
 if TYPE_CHECKING:
@@ -57,18 +60,39 @@ def as_run_here(text: str, cameras: list[SimulatedCamera]) -> str:
     return text
 
 
+@pytest.fixture(scope="module")
+def recorded(cameras: list[SimulatedCamera], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run that pages call run-01: of the cameras A1 and B2."""
+    folder = tmp_path_factory.mktemp("recorded") / "run-01"
+    with es.Fleet([]) as fleet:
+        for camera, name in zip(cameras, ("A1", "B2"), strict=False):
+            fleet.add(camera.url, name)
+        with fleet.record(folder, frames=12):
+            pass
+    return folder
+
+
 @pytest.mark.parametrize(
     "block", [pytest.param(block, id=block.name) for block in blocks("python") if not block.not_run]
 )
 def test_python_examples_run(
-    block: Block, cameras: list[SimulatedCamera], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    block: Block,
+    cameras: list[SimulatedCamera],
+    recorded: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    if "run-01/" in block.text or '"run-01"' in block.text:
+        shutil.copytree(recorded, tmp_path / "run-01")
     for shown in blocks("toml"):
         if shown.page == block.page:  # the file that the page's examples use
             (tmp_path / "lab.toml").write_text(as_run_here(shown.text, cameras), encoding="utf-8")
     code = compile("\n" * (block.line - 1) + as_run_here(block.text, cameras), block.page.name, "exec")
-    exec(code, {"__name__": "__main__"})
+    with no_threads_kept(), warnings.catch_warnings():
+        if block.page.name == "open-recordings.md":
+            warnings.simplefilter("default")  # what other programs' libraries warn of is theirs
+        exec(code, {"__name__": "__main__"})
 
 
 @pytest.mark.parametrize(

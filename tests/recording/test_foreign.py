@@ -13,12 +13,11 @@ import subprocess
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import dask
 import numpy as np
 import pytest
 
 from espressoscope.recording.writer import RunWriter
-from recording_support import SOFTWARE, Source, decoded, jpeg, pages_of
+from recording_support import SOFTWARE, Source, decoded, jpeg, no_threads_kept, pages_of
 from support import REPO, wait_until
 
 if TYPE_CHECKING:
@@ -71,9 +70,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, File]:
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Have dask start no threads: it would keep them."""
-    with dask.config.set(scheduler="synchronous"):
+def _no_threads_kept() -> Iterator[None]:
+    with no_threads_kept():
         yield
 
 
@@ -118,20 +116,6 @@ def test_bio_formats(files: dict[str, File], tmp_path: Path) -> None:
             assert told["delta_t"] == []  # times are in the log of the run, until it is repaired
 
 
-@pytest.fixture
-def _zarr_ended() -> Iterator[None]:
-    """End the thread that zarr keeps."""
-    yield
-    import zarr.core.sync as sync
-
-    loop, thread = sync.loop[0], sync.iothread[0]
-    if loop is not None and thread is not None:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(20)  # zarr itself waits a moment only, and trips over a slow machine
-    sync.cleanup_resources()
-
-
-@pytest.mark.usefixtures("_zarr_ended")
 def test_tifffile_dask_and_zarr(files: dict[str, File]) -> None:
     import dask.array
     import tifffile
@@ -146,7 +130,6 @@ def test_tifffile_dask_and_zarr(files: dict[str, File]) -> None:
             assert_same(lazy[2:4].compute(), file.pictures[2:4])
 
 
-@pytest.mark.usefixtures("_zarr_ended")
 @pytest.mark.filterwarnings("ignore")
 def test_bioio(files: dict[str, File]) -> None:
     with warnings.catch_warnings():

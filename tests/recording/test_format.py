@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import subprocess
 import xml.etree.ElementTree as ElementTree
@@ -15,8 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from documents import blocks
-from espressoscope.recording.contents import read_contents
+from documents import PAGES, blocks
+from espressoscope.recording.contents import ENTRY, read_contents
 from espressoscope.recording.crc32c import crc32c
 from espressoscope.recording.layout import SLOTS
 from espressoscope.recording.reader import open_run
@@ -66,6 +67,16 @@ def test_the_reader_of_the_page(run: tuple[Path, list[Frame]]) -> None:
     folder, sent = run
     found = list(names["frames"](folder / "A1" / "00000.ome.tif"))
     assert found == [(each.sequence, each.received_ns, each.status, each.jpeg) for each in sent]
+
+
+def test_the_table_is_as_the_page_tells() -> None:
+    page = next(each for each in PAGES if each.name == "recording-format.md")
+    text = page.read_text(encoding="utf-8").partition("The table (kind 4) has")[2]
+    assert text.startswith(f" {ENTRY.itemsize} bytes")
+    numbers = re.findall(r"^\| ([\d, ]+) \|", text.partition("## ")[0], re.MULTILINE)
+    offsets = {int(number) for line in numbers for number in line.split(", ")}
+    there = {offset for _, offset in (ENTRY.fields or {}).values()}
+    assert offsets == there - {49, 50, 51}  # four bytes in one row
 
 
 @pytest.mark.parametrize("kind", SHAPES)

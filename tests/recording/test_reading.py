@@ -8,7 +8,6 @@ import shutil
 import threading
 from typing import TYPE_CHECKING, Any
 
-import dask
 import numpy as np
 import pytest
 
@@ -16,7 +15,7 @@ from espressoscope import Fleet, FleetFile, RecordingError, open_run
 from espressoscope.recording.timeline import timeline
 from espressoscope.recording.writer import RunWriter
 from espressoscope.sim import simulate
-from recording_support import SOFTWARE, Source, facts, jpeg
+from recording_support import SOFTWARE, Source, facts, jpeg, no_threads_kept
 from support import wait_until
 
 if TYPE_CHECKING:
@@ -47,9 +46,8 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Have dask start no threads: it would keep them."""
-    with dask.config.set(scheduler="synchronous"):
+def _no_threads_kept() -> Iterator[None]:
+    with no_threads_kept():
         yield
 
 
