@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import espressoscope as es
 
@@ -12,7 +12,14 @@ if TYPE_CHECKING:
 
     from espressoscope import CameraInfo, Finding, SearchProgress
 
-__all__ = ["Search"]
+__all__ = ["TIPS", "Search"]
+
+TIPS: Final = (
+    "Is the camera powered, and has it had ten seconds to start?",
+    "Is this computer in the same network? Guest networks and many phones' hotspots keep devices apart.",
+    "A camera that knows no network makes its own: join the WiFi Matchboxscope-..., then look again.",
+)
+"""What to try when nothing was found, whatever this computer knows about it."""
 
 
 class _Closable(Protocol):
@@ -72,7 +79,7 @@ class Search:
         with es.diagnose(networks=self._networks, search=False) as findings:
             if not self._hold(findings):
                 return []
-            return [_words(finding) for finding in findings]
+            return [*(_words(finding) for finding in findings), *TIPS]
 
     def _hold(self, running: _Closable) -> bool:
         with self._lock:

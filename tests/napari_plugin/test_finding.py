@@ -1,0 +1,189 @@
+"""Where cameras come from: a search, addresses good and bad, a fleet file; and cameras that die meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import espressoscope as es
+from espressoscope import sim
+
+pytest.importorskip("napari")
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFileDialog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from espressoscope.napari_plugin.widget import LiveWidget
+
+pytestmark = pytest.mark.filterwarnings("default")
+PATIENCE_MS = 30_000
+
+
+@pytest.fixture
+def deaf() -> Iterator[str]:
+    """An address where connections are taken and nothing is ever said."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.fixture
+def baker() -> Iterator[str]:
+    """An address of a web server that is no camera."""
+    server = socket.create_server(("127.0.0.1", 0))
+    body = b"<h1>Fresh bread</h1>"
+    answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):  # closed
+            while True:
+                guest, _ = server.accept()
+                with guest, contextlib.suppress(OSError):
+                    guest.settimeout(2)
+                    guest.recv(4096)
+                    guest.sendall(answer)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield f"127.0.0.1:{server.getsockname()[1]}"
+    server.shutdown(socket.SHUT_RDWR)
+    server.close()
+    thread.join(5)
+
+
+def click(qtbot: Any, button: Any) -> None:
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def test_find_shows_cameras_as_they_are_found(
+    widget: LiveWidget, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finder, session = widget.finder, widget.session
+    # Addresses of this computer that no other test looks at.
+    monkeypatch.setenv("ESPRESSOSCOPE_NETWORKS", "127.0.61.0/29")
+    with (
+        sim.SimulatedCamera(host="127.0.61.1", port=8080, framesize="QVGA", fps=5, seed=1) as one,
+        sim.SimulatedCamera(host="127.0.61.2", port=8082, framesize="QVGA", fps=5, seed=2) as two,
+    ):
+        asked: list[int] = []
+        session.search_progress.connect(lambda progress: asked.append(finder.progress.value()))
+        click(qtbot, finder.find)
+        assert finder.find.text() == "Stop searching"
+        assert finder.progress.isVisible()
+        qtbot.waitUntil(lambda: finder.results.count() == 2, timeout=PATIENCE_MS)
+        qtbot.waitUntil(lambda: not session.searching, timeout=PATIENCE_MS)
+        assert any(asked)
+        assert finder.find.text() == "Find cameras"
+        assert not finder.progress.isVisible()
+        assert finder.words.text() == "2 cameras found"
+        listed = " ".join(finder.results.item(row).text() for row in range(2))
+        assert "127.0.61.1:8080" in listed
+        assert "127.0.61.2:8082" in listed
+
+        click(qtbot, finder.show_found)
+        qtbot.waitUntil(lambda: len(widget.screen.layers) == 2, timeout=PATIENCE_MS)
+        assert session.fleet is not None
+        assert {session.fleet[name].info.url for name in session.names} == {one.url, two.url}
+
+    # Cancelled in the middle of a long one: it ends at once, and the next may begin.
+    monkeypatch.setenv("ESPRESSOSCOPE_NETWORKS", "127.9.0.0/21")
+    asked.clear()
+    click(qtbot, finder.find)
+    qtbot.waitUntil(lambda: any(asked), timeout=PATIENCE_MS)
+    click(qtbot, finder.find)
+    assert not session.searching
+    assert finder.find.text() == "Find cameras"
+
+    # None: what the doctor knows about that.
+    monkeypatch.setenv("ESPRESSOSCOPE_NETWORKS", "127.0.62.1/32")
+    click(qtbot, finder.find)
+    qtbot.waitUntil(lambda: not session.searching, timeout=PATIENCE_MS)
+    first, doctors, *tips = finder.words.text().splitlines()
+    assert first == "No camera was found."
+    assert "127.0.62.1/32 only" in doctors  # the variable of this test narrows the search
+    assert "powered" in " ".join(tips)
+    assert not finder.results.isVisible()
+
+
+def test_wrong_addresses_are_told_and_hold_up_nobody(
+    widget: LiveWidget, qtbot: Any, deaf: str, baker: str
+) -> None:
+    table, session = widget.table.cameras, widget.session
+
+    def add(text: str) -> None:
+        qtbot.keyClicks(widget.finder.address, text)
+        qtbot.keyClick(widget.finder.address, Qt.Key.Key_Return)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        refused = f"127.0.0.1:{server.getsockname()[1]}"
+    with sim.SimulatedCamera(framesize="QVGA", fps=6) as camera:
+        add(f"http://[ ftp://x {camera.url} {refused} {deaf} {baker} nosuch.invalid")
+        qtbot.waitUntil(lambda: len(session.names) == 5, timeout=PATIENCE_MS)
+        qtbot.waitUntil(lambda: "http://[" in widget.words.text(), timeout=PATIENCE_MS)
+        assert "ftp://x" in widget.words.text()
+        good = session.names[0]
+        qtbot.waitUntil(lambda: table.text(good, 1) == "live", timeout=PATIENCE_MS)
+        for name, word in zip(session.names[1:], ("nothing listens", "/status", "", "nosuch.invalid"), strict=True):
+            qtbot.waitUntil(
+                lambda name=name, word=word: table.text(name, 7) and word in table.text(name, 7),
+                timeout=PATIENCE_MS,
+            )
+        # The same once more.
+        add(camera.url)
+        qtbot.waitUntil(lambda: "already" in widget.words.text(), timeout=PATIENCE_MS)
+        assert len(session.names) == 5
+        # Live goes off and on, and cameras go, whatever the dead ones do.
+        click(qtbot, widget.live)
+        fleet = session.fleet
+        assert fleet is not None
+        qtbot.waitUntil(
+            lambda: {stats.state for stats in fleet.stats().values()} == {"stopped"}, timeout=PATIENCE_MS
+        )
+        click(qtbot, widget.live)
+        qtbot.waitUntil(lambda: table.text(good, 1) == "live", timeout=PATIENCE_MS)
+        widget.table.selectAll()
+        click(qtbot, widget.remove)
+        qtbot.waitUntil(lambda: not session.names, timeout=PATIENCE_MS)
+        qtbot.waitUntil(lambda: not widget.screen.layers, timeout=PATIENCE_MS)
+
+
+def test_a_fleet_file_gives_each_camera_its_well(
+    widget: LiveWidget, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wells = {"A1": (0, 0), "A6": (0, 5), "B2": (1, 1), "C3": (2, 2), "D1": (3, 0)}
+    path = tmp_path / "lab.toml"
+    with sim.simulate(5, port=0, framesize="QVGA", fps=5, prerender=True) as cameras:
+        file = es.FleetFile.load(path)
+        for well, camera in zip(wells, cameras, strict=True):
+            with es.Camera(camera.url) as device:
+                file.add(device.info, name=f"well {well}")
+            file.assign(f"well {well}", well=well, plate="p", wells=24)
+        file.save()
+        # The dialog is Qt's; what it gives is ours.
+        monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(path), ""))
+        click(qtbot, widget.finder.fleet_file)
+        qtbot.waitUntil(lambda: "mosaic" in widget.screen.layers, timeout=PATIENCE_MS)
+        board = widget.screen.layers["mosaic"].board
+        assert {name: board.place(name) for name in board.names} == {
+            f"well {well}": place for well, place in wells.items()
+        }
+        assert board.columns == 6
+
+        # One is switched off while live: its tile says so, the others go on.
+        cameras[0].stop()
+        qtbot.waitUntil(
+            lambda: str(widget.screen.layers["mosaic"].board.states["well A1"]) == "no signal",
+            timeout=PATIENCE_MS,
+        )
+        assert widget.table.cameras.text("well A1", 7)
+        assert str(widget.screen.layers["mosaic"].board.states["well A6"]) == "live"
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(tmp_path / "none.toml"), ""))
+    click(qtbot, widget.finder.fleet_file)
+    qtbot.waitUntil(lambda: "none.toml" in widget.words.text(), timeout=PATIENCE_MS)

@@ -1,0 +1,62 @@
+"""Two widgets at once: each shows its own cameras, and the end of one is none of the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from espressoscope import sim
+
+pytest.importorskip("napari")
+
+from espressoscope.napari_plugin.sample_data import open_widget
+from espressoscope.napari_plugin.widget import LiveWidget
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import napari
+
+pytestmark = pytest.mark.filterwarnings("default")
+PATIENCE_MS = 20_000
+
+
+@pytest.fixture(scope="module")
+def cameras() -> Iterator[list[sim.SimulatedCamera]]:
+    with sim.simulate(6, port=0, framesize="QVGA", fps=6, prerender=True) as cameras:
+        yield cameras
+
+
+def shown(widget: LiveWidget) -> set[int]:
+    """Tell the numbers of the cameras that are to be seen in a widget's layers."""
+    readings = [
+        sim.read_strip(np.asarray(live.layer.data)[live.board.region(name)])
+        for live in widget.screen.layers.values()
+        for name in live.board.names
+    ]
+    return {reading.camera for reading in readings if reading is not None}
+
+
+def test_two_widgets_in_one_viewer(
+    widget: LiveWidget, viewer: napari.Viewer, qtbot: Any, cameras: list[sim.SimulatedCamera]
+) -> None:
+    # The menu opens the one there is again.
+    assert open_widget(viewer) is widget
+    assert viewer.window.add_plugin_dock_widget("espressoscope", "Live cameras")[1] is widget
+    other = LiveWidget(viewer)
+    dock = viewer.window.add_dock_widget(other, name="Other cameras", area="left")
+    widget.session.add([camera.url for camera in cameras[:1]])
+    other.session.add([camera.url for camera in cameras[1:]])  # a layer and a mosaic, of other sizes
+    qtbot.waitUntil(lambda: shown(widget) == {0}, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: shown(other) == {1, 2, 3, 4, 5}, timeout=PATIENCE_MS)
+    viewer.scene.camera.zoom *= 4  # both are made anew
+    qtbot.waitUntil(lambda: other.screen.layers["mosaic"].board.tile == (240, 320), timeout=PATIENCE_MS)
+    before = widget.screen.passes
+    theirs = [live.layer for live in widget.screen.layers.values()]
+    viewer.window.remove_dock_widget(dock)
+    assert other.session.wait_closed(10)
+    qtbot.waitUntil(lambda: list(viewer.layers) == theirs, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: widget.screen.passes > before + 5, timeout=PATIENCE_MS)
+    assert shown(widget) == {0}
