@@ -132,8 +132,14 @@ def test_many_become_one_stack_and_a_dead_camera_costs_only_itself(
     tmp_path: Path,
 ) -> None:
     numbers = bring_in(widget, qtbot, six)
+    qtbot.waitUntil(
+        lambda: [each.name for each in viewer.layers if not each.visible] == ["Snaps"], timeout=PATIENCE_MS
+    )
+    (waiting,) = [each for each in viewer.layers if not each.visible]
     snap(panel, qtbot)
     ((layer, entries),) = snapped(viewer)
+    assert layer is waiting  # made ahead: napari stops for each new one
+    assert layer.visible
     assert [entry["camera"] for entry in entries] == widget.session.names
     assert layer.data.shape == (6, 240, 320, 3)
     qtbot.mouseClick(widget.live, Qt.MouseButton.LeftButton)  # also without a stream

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from qtpy.QtCore import QObject, Qt, QTimer, Signal
 
 from espressoscope.display import TileState
+from espressoscope.napari_plugin.framing import fit_view
 from espressoscope.napari_plugin.freeze import Freeze
 from espressoscope.napari_plugin.geometry import Geometry
 from espressoscope.napari_plugin.labels import text_mask
@@ -314,7 +315,7 @@ class Screen(QObject):
         live = None if key is None else self.layers.get(key)
         layers = [live.layer] if live is not None else [each.layer for each in self.layers.values()]
         if layers:
-            self._viewer.fit_to_view(layers=layers)
+            fit_view(self._viewer, layers)
             self._fit = self._view() if live is None else ()
 
     def _view(self) -> tuple[Any, ...]:

@@ -4,8 +4,9 @@ Why: napari takes 230 to 280 ms of the thread that draws to take in a layer (its
 65 ms more to paint it the first time; 24 layers stop everything for more than six seconds. To give a layer it
 has already a longer array takes 20 ms, however many pictures come with it. So the pictures of one snap of up
 to `LAYERS_MOST` cameras become layers, one at a time with pauses in between; those of more cameras are put
-behind the others of their size in one stack, whose slider goes to the first of them. Only the first picture
-of a size makes a layer then. What is copied is copied on a thread of the session (`Stack.append`).
+behind the others of their size in one stack, whose slider goes to the first of them. The first picture of a
+size needs a layer; where there are many cameras, one is made, hidden, when the panel is looked at
+(`SnapLayers.prepare`). What is copied is copied on a thread of the session (`Stack.append`).
 
 No picture is ever replaced. Layers stand above the live ones, where they cover none and cannot be taken for
 live.
@@ -13,13 +14,17 @@ live.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import time
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from espressoscope.napari_plugin.framing import fit_view
 from espressoscope.napari_plugin.snapping import describe
 
 if TYPE_CHECKING:
@@ -32,6 +37,8 @@ if TYPE_CHECKING:
     from espressoscope.napari_plugin.snapping import Snapped
 
 __all__ = ["MOST_BYTES", "SnapLayers", "Stack", "Taken"]
+
+_log = logging.getLogger(__name__)
 
 MOST_BYTES: Final = 2 * 1024**3
 """Of pictures in layers of ours; then none is snapped before layers are removed."""
@@ -102,12 +109,13 @@ class SnapLayers(QObject):
     shown = Signal(object)
     """list of Snapped: they have become layers."""
 
-    def __init__(self, session: LiveSession, viewer: napari.Viewer, parent: QObject | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, session: LiveSession, viewer: napari.Viewer) -> None:
+        super().__init__()
         self._session = session
         self._viewer: Any = viewer
         self._stacks: dict[tuple[Any, ...], Stack] = {}
         self._copying = 0
+        self._spare: Any = None
         self._queue: deque[Callable[[], object]] = deque()
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -122,6 +130,24 @@ class SnapLayers(QObject):
     def idle(self) -> bool:
         """Whether everything put in has become layers."""
         return not (self._queue or self._copying or self._timer.isActive())
+
+    def prepare(self) -> None:
+        """Have a layer wait, hidden, for the first stack; twice does nothing."""
+        if self._spare is None and not self._stacks:
+            self._enqueue(self._make_spare)
+
+    def _make_spare(self) -> None:
+        if self._spare is None and not self._stacks:
+            self._spare = self._viewer.add_image(
+                np.zeros((1, 24, 32, 3), np.uint8),
+                rgb=True,
+                name="Snaps",
+                visible=False,
+                metadata={"espressoscope": "no snap yet"},
+                contrast_limits=(0, 255),
+                cache=False,
+                axis_labels=("picture", "y", "x"),
+            )
 
     def put_single(self, taken: Taken, column: int) -> None:
         """Make a layer of a picture soon, so far to the right of the first column."""
@@ -219,21 +245,42 @@ class SnapLayers(QObject):
         more = data.ndim - 3
         up, aside = -(1 + GAP) * data.shape[-3] * each, (0.5 + column * (1 + GAP) * data.shape[-2]) * each
         before = any(_is_ours(layer) for layer in self._viewer.layers)
-        layer = self._viewer.add_image(
-            data,
-            rgb=True,
-            name=name,
-            metadata={"espressoscope": {"snap": True, "pictures": entries}},
-            contrast_limits=(0, 255),
-            cache=False,
-            scale=(*(1.0,) * more, each, each),
-            translate=(*(0.0,) * more, up, aside),
-            units=(*("pixel",) * more, unit, unit),
-            axis_labels=(*("picture",) * more, "y", "x"),
-        )
+        about = {
+            "metadata": {"espressoscope": {"snap": True, "pictures": entries}},
+            "name": name,
+            "scale": (*(1.0,) * more, each, each),
+            "translate": (*(0.0,) * more, up, aside),
+            "units": (*("pixel",) * more, unit, unit),
+        }
+        layer = self._take_spare() if more else None
+        if layer is not None:
+            for key, value in about.items():
+                setattr(layer, key, value)
+            layer.data = data
+            layer.visible = True
+        else:
+            axes = (*("picture",) * more, "y", "x")
+            layer = self._viewer.add_image(
+                data, rgb=True, contrast_limits=(0, 255), cache=False, axis_labels=axes, **about
+            )
         if not before:  # where it can be seen; later ones stand in the same place
-            self._viewer.fit_to_view()
+            ours = [each for each in self._viewer.layers if _entries(each) or _is_live(each)]
+            fit_view(self._viewer, ours)
         return layer
+
+    def _take_spare(self) -> Any:
+        """Give the layer that waits; None where there is none, or its user has removed it."""
+        spare, self._spare = self._spare, None
+        return spare if spare is not None and spare in self._viewer.layers else None
+
+    def close(self) -> None:
+        """Make no layer any more, and take away the one that waits; pictures stay. Twice does nothing."""
+        with contextlib.suppress(RuntimeError):  # Qt has deleted it
+            self._timer.stop()
+        self._queue.clear()
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            QTimer.singleShot(0, partial(_remove, self._viewer, spare))  # takes long, and nobody waits for it
 
     def show_at(self, layer: Any, place: int) -> None:
         """Move the slider to a picture of a stack."""
@@ -260,6 +307,19 @@ def _entry(picture: Snapped) -> dict[str, Any]:
 def _entries(layer: Any) -> list[dict[str, Any]]:
     ours = layer.metadata.get("espressoscope")
     return ours.get("pictures", []) if isinstance(ours, dict) else []
+
+
+def _remove(viewer: Any, layer: Any) -> None:
+    try:
+        if layer in viewer.layers:
+            viewer.layers.remove(layer)
+    except (RuntimeError, AttributeError, KeyError):  # the window is gone, and parts of it
+        _log.debug("a layer could not be taken away", exc_info=True)
+
+
+def _is_live(layer: Any) -> bool:
+    about = layer.metadata.get("espressoscope")
+    return isinstance(about, dict) and bool(about.get("live"))
 
 
 def _is_ours(layer: Any) -> bool:

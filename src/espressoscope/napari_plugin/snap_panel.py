@@ -147,9 +147,19 @@ class SnapPanel(QWidget):
         self._cameras_changed()
         self._show_buttons()
 
-    def attach(self, viewer: napari.Viewer) -> None:
-        """Make layers in this viewer from now on."""
-        self.layers = SnapLayers(self._session, viewer, self)
+    def attach(self, viewer: napari.Viewer) -> SnapLayers:
+        """Make layers in this viewer from now on; what makes them is to be closed with the widget."""
+        self.layers = SnapLayers(self._session, viewer)
+        return self.layers
+
+    def showEvent(self, event: Any) -> None:
+        """Have napari make ready for many pictures."""
+        super().showEvent(event)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        if self.layers is not None and self.isVisible() and len(self._session.names) > LAYERS_MOST:
+            self.layers.prepare()
 
     # ---- of whom, and how large -----------------------------------------------------------------------
 
@@ -169,6 +179,7 @@ class SnapPanel(QWidget):
         self.scope.setItemText(_ALL, f"all {len(session.names)} cameras")
         self.scope.setItemText(_CHOSEN, f"the {len(session.selected)} chosen in the table")
         self._show_buttons()
+        self._prepare()
 
     def _left(self, name: str) -> None:
         self._pending.discard(name)

@@ -67,10 +67,11 @@ class LiveWidget(QWidget):
         self.words.setWordWrap(True)
         self.words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.tabs = QTabWidget()
+        makers = []
         for title, make in PANELS:
             panel = make(session, self.tabs)
             if hasattr(panel, "attach"):  # it makes layers
-                panel.attach(napari_viewer)
+                makers.append(panel.attach(napari_viewer))
             self.tabs.addTab(panel, title)
         self.tabs.setVisible(bool(PANELS))
         row = QHBoxLayout()
@@ -94,7 +95,7 @@ class LiveWidget(QWidget):
 
         # closeEvent never comes to a docked widget: it ends when its dock lets it go, when it is deleted,
         # when the window is, or with the program. None of these may hold the widget.
-        self._end = functools.partial(_end, self.screen, session)
+        self._end = functools.partial(_end, self.screen, session, makers)
         self.destroyed.connect(self._end)
         self._docked = False
         self._window: QWidget | None = None
@@ -121,7 +122,7 @@ class LiveWidget(QWidget):
             if self._window is not None:
                 with contextlib.suppress(RuntimeError, TypeError):  # the window is gone
                     self._window.destroyed.disconnect(self._end)
-            _end(self.screen, self.session)
+            self._end()
             self.setEnabled(False)
 
     def _added(self, name: str) -> None:
@@ -141,9 +142,11 @@ class LiveWidget(QWidget):
         self.setCursor(Qt.CursorShape.BusyCursor if busy else Qt.CursorShape.ArrowCursor)
 
 
-def _end(screen: Screen, session: LiveSession, *_: object) -> None:
+def _end(screen: Screen, session: LiveSession, makers: list[Any], *_: object) -> None:
     with contextlib.suppress(RuntimeError):  # Qt has deleted parts of it
         screen.close()
+    for maker in makers:
+        maker.close()
     session.close()
 
 
