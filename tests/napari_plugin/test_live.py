@@ -12,7 +12,7 @@ from espressoscope.display import TileState
 
 pytest.importorskip("napari")
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPoint, Qt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,6 +65,16 @@ def on_canvas(viewer: napari.Viewer, layer: Any) -> NDArray[np.uint8]:
     pixels = ((corners - np.asarray(center)) * zoom + np.asarray(viewer.canvas.size) / 2) * ratio
     (top, left), (bottom, right) = np.rint(pixels).astype(int)
     return np.ascontiguousarray(shot[top:bottom, left:right])
+
+
+def double_click(viewer: napari.Viewer, qtbot: Any, place: Any) -> None:
+    """Double click on the canvas, at this place of the world."""
+    native = viewer.window._qt_window._qt_viewer.canvas.native
+    center, zoom = np.asarray(viewer.scene.camera.center[-2:]), viewer.scene.camera.zoom
+    y, x = (np.asarray(place)[-2:] - center) * zoom + np.asarray([native.height(), native.width()]) / 2
+    at = QPoint(round(x), round(y))
+    qtbot.mouseMove(native, at)
+    qtbot.mouseDClick(native, Qt.MouseButton.LeftButton, pos=at)
 
 
 def test_one_camera_is_shown_as_it_is(widget: LiveWidget, viewer: napari.Viewer, qtbot: Any) -> None:
@@ -135,12 +145,10 @@ def test_many_cameras_share_a_mosaic(
     assert np.abs(mosaic.layer.extent.world - world).max() < 10
     screen.fit()
 
-    # A double click on a tile: this camera alone, in full, beside the others.
+    # A double click on a tile, with the mouse: this camera alone, in full, beside the others.
     rows, columns = mosaic.board.region(name)
     middle = mosaic.layer.data_to_world(((rows.start + rows.stop) / 2, (columns.start + columns.stop) / 2))
-    for callback in viewer.mouse_double_click_callbacks:
-        if getattr(callback, "__self__", None) is screen:
-            callback(viewer, type("Event", (), {"position": middle})())
+    double_click(viewer, qtbot, middle)
     qtbot.waitUntil(
         lambda: (
             name in screen.layers
