@@ -69,6 +69,7 @@ ON_USUAL_PORTS = {
     "tests/napari_plugin/test_programs.py",
     "tests/test_docs.py",
     "tests/test_examples.py",
+    "tests/timelapse/test_moved.py",
 }
 # What takes longest, so that no process ends with it while the others have nothing left to do.
 BEGUN_FIRST = (
@@ -78,6 +79,7 @@ BEGUN_FIRST = (
     "tests/discovery/test_private_lan.py",
     "tests/cli/test_cli_watch.py",
     "tests/test_dev.py",
+    "tests/timelapse/test_real_time.py",
 )
 
 

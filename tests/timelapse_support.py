@@ -98,7 +98,7 @@ class Life:
         self.book = CameraBook("A1", home, RUN_ID.bytes, SOFTWARE, schedule.burst, 0)
         last = self.book.ledger.last
         self.clock = RunClock(clock, 0 if last is None else last.due_ns)
-        self.folder.write("running", SOFTWARE, self.clock.now_ns(), {"A1": last})
+        self.folder.write("running", SOFTWARE, self.clock.now_ns(), {"A1": last}, {})
         course = Course(plan.schedule, plan.start_ns, 0, self.book.next_point)
         self.walk = Walk(course, self.book, taker, self.clock, self.stop, self.told.extend)
 
@@ -106,7 +106,7 @@ class Life:
         """Go on to the end; everything is closed then."""
         over = self.walk.run()
         self.book.close()
-        self.folder.write("complete", SOFTWARE, self.clock.now_ns(), {"A1": self.book.ledger.last})
+        self.folder.write("complete", SOFTWARE, self.clock.now_ns(), {"A1": self.book.ledger.last}, {})
         self.folder.release()
         return over
 

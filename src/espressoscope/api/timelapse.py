@@ -6,9 +6,11 @@ import contextlib
 import logging
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from espressoscope.api.lapse_news import LapseNews
 from espressoscope.model import CameraInfo
 from espressoscope.timelapse.spans import write_span
 
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from espressoscope.timelapse.clock import Clock, RunClock
     from espressoscope.timelapse.folder import LapseFolder, Plan
     from espressoscope.timelapse.forecast import Forecast
-    from espressoscope.timelapse.hook import Alarm
     from espressoscope.timelapse.ledger import Line
     from espressoscope.timelapse.status import LapseStatus
     from espressoscope.timelapse.walk import Walk
@@ -167,26 +168,24 @@ class TimeLapse:
             given, every, count, duration, until, burst, lamp, settle, stagger, window, framesize, quality
         )
         self._alarm_words: list[str] | None = None
-        self._on_missed: Callable[[str, list[Line]], object] | None = None
         if isinstance(on_missed, str):
             self._alarm_words = words_of(on_missed)
-        elif callable(on_missed):
-            self._on_missed = on_missed
-        elif on_missed is not None:
+        elif on_missed is not None and not callable(on_missed):
             self._alarm_words = list(on_missed)
-        self._on_point = on_point
+        self._news = LapseNews(on_point, on_missed if callable(on_missed) else None)
         self._keep_free = keep_free
         self._force = force
         self._clock = clock or Clock()
         self._stop = threading.Event()
         self._guard = threading.Lock()
+        # Not `Thread.is_alive`: a `join` that Ctrl-C interrupts counts the thread as ended (CPython 3.11).
+        self._done = threading.Event()
+        self._left = len(given)
         self._folder: LapseFolder | None = None
         self._run_clock: RunClock | None = None
         self._takers: list[CameraTaker] = []
-        self._in_a_row: dict[str, int] = {}
-        self._lines: dict[str, Line | None] = {}
+        self._walking: dict[str, tuple[CameraTaker, Walk]] = {}
         self._gone: OSError | None = None
-        self._alarm: Alarm | None = None
         self._prepared = False
 
     # ---- before it begins ---------------------------------------------------------------------------
@@ -221,7 +220,7 @@ class TimeLapse:
                 self._schedule = plan.schedule
                 for camera in plan.cameras:
                     line = last_line(self.path / camera.folder)
-                    self._lines[camera.name] = line
+                    self._news.lines[camera.name] = line
                     if line is not None:
                         reached_ns = max(reached_ns, line.due_ns, line.began_ns or 0)
             self._run_clock = RunClock(self._clock, reached_ns)
@@ -293,7 +292,7 @@ class TimeLapse:
         try:
             walks = self._walks(folder, folder.plan, books)
             if self._alarm_words is not None:
-                self._alarm = Alarm(self._alarm_words, self.path)
+                self._news.alarm = Alarm(self._alarm_words, self.path)
             self._write(folder, "running")
             for walk, taker, book in zip(walks, self._takers, books, strict=True):
                 thread = threading.Thread(
@@ -301,7 +300,7 @@ class TimeLapse:
                 )
                 threads.append(thread)
                 thread.start()
-            self._wait(folder, walks, threads)
+            self._wait(folder)
         except OSError as error:
             from espressoscope.recording.run_folder import cannot_write
 
@@ -356,35 +355,12 @@ class TimeLapse:
                 floor,
             )
             books.append(book)
-            self._lines[camera.name] = book.ledger.last
+            self._news.lines[camera.name] = book.ledger.last
             course = Course(plan.schedule, plan.start_ns, place, book.next_point)
-            tell = self._teller(camera.name)
+            tell = partial(self._news.tell, camera.name)
             walks.append(Walk(course, book, taker, self._run_clock, self._stop, tell))
+            self._walking[camera.name] = taker, walks[-1]
         return walks
-
-    def _teller(self, name: str) -> Callable[[list[Line]], None]:
-        def tell(lines: list[Line]) -> None:
-            self._lines[name] = lines[-1]
-            missed = [line for line in lines if line.outcome == "missed"]
-            self._in_a_row[name] = self._in_a_row.get(name, 0) + len(missed) if missed else 0
-            for call in self._callbacks(name, lines, missed):
-                try:
-                    call()
-                except Exception:  # noqa: BLE001 - what a user's function does must not end a time-lapse
-                    _log.exception("a function called for %s failed", name)
-
-        return tell
-
-    def _callbacks(self, name: str, lines: list[Line], missed: list[Line]) -> list[Callable[[], object]]:
-        calls: list[Callable[[], object]] = []
-        on_point, on_missed, alarm = self._on_point, self._on_missed, self._alarm
-        if on_point is not None:
-            calls += [lambda line=line: on_point(name, line) for line in lines]  # type: ignore[misc]
-        if missed and on_missed is not None:
-            calls.append(lambda: on_missed(name, missed))
-        if missed and alarm is not None:
-            calls.append(lambda: alarm.missed(name, missed, self._in_a_row[name]))
-        return calls
 
     def _go(self, walk: Walk, taker: CameraTaker, book: CameraBook) -> None:
         """Take one camera's points; on its own thread."""
@@ -405,52 +381,64 @@ class TimeLapse:
                     book.close()
                 except OSError as error:
                     _log.error("%s: its files could not be closed in order: %s", book.name, error)
+                finally:
+                    with self._guard:
+                        self._left -= 1
+                        if not self._left:
+                            self._done.set()
 
-    def _wait(self, folder: LapseFolder, walks: list[Walk], threads: list[threading.Thread]) -> None:
+    def _wait(self, folder: LapseFolder) -> None:
         tell_at = 0.0
-        known: list[Any] = []
-        while not self._stop.is_set() and any(thread.is_alive() for thread in threads):
-            next(thread for thread in threads if thread.is_alive()).join(_TICK_S)
+        known = self._facts()
+        while not self._done.wait(_TICK_S) and not self._stop.is_set():
             if time.monotonic() < tell_at:
                 continue
             tell_at = time.monotonic() + _TELL_S
-            assert folder.plan is not None
-            facts = [(taker.info, walk.settings) for taker, walk in zip(self._takers, walks, strict=True)]
+            facts = self._facts()
             if facts != known:
                 known = facts
-                for camera, (info, settings) in zip(folder.plan.cameras, facts, strict=True):
-                    if info is not None:
-                        facts_of = ("url", "stream_url", "mac", "firmware")
-                        folder.describe(camera.name, {key: getattr(info, key) for key in facts_of})
-                    if settings:
-                        folder.describe(camera.name, {"settings": settings})
                 self._write(folder, "running")
+
+    def _facts(self) -> dict[str, dict[str, Any]]:
+        """Give what is known of the cameras by now: where they are, how they are set."""
+        found = {}
+        for name, (taker, walk) in self._walking.items():
+            info = taker.info
+            keys = () if info is None else ("url", "stream_url", "mac", "firmware")
+            found[name] = {key: getattr(info, key) for key in keys}
+            if walk.settings:
+                found[name]["settings"] = walk.settings
+        return found
 
     def _write(self, folder: LapseFolder, state: str) -> None:
         from espressoscope.api.recorder import software
 
         assert self._run_clock is not None
         try:
-            folder.write(state, software(), self._run_clock.now_ns(), self._lines)
+            folder.write(state, software(), self._run_clock.now_ns(), self._news.lines, self._facts())
         except OSError as error:
             _log.error("run.json cannot be written: %s", error)  # the points are what counts
 
     def _end(self, folder: LapseFolder, books: list[CameraBook], threads: list[threading.Thread]) -> None:
         self.stop()
         end = time.monotonic() + END_S
+        for book in books[len(threads) :]:  # interrupted before it had begun
+            with contextlib.suppress(OSError):
+                book.close()
+        with self._guard:
+            self._left -= len(self._cameras) - len(threads)
+            if not self._left:
+                self._done.set()
+        while not self._done.wait(_TICK_S) and time.monotonic() < end:
+            pass
         for thread in threads:
-            while thread.is_alive() and time.monotonic() < end:
-                thread.join(_TICK_S)
-        if not threads:
-            for book in books:
-                with contextlib.suppress(OSError):
-                    book.close()
-        if self._alarm is not None:
-            self._alarm.close()
+            thread.join(_TICK_S)
+        if self._news.alarm is not None:
+            self._news.alarm.close()
         plan = folder.plan
         if plan is not None and self._gone is None:
             total = plan.schedule.points
-            lines = [self._lines.get(camera.name) for camera in plan.cameras]
+            lines = [self._news.lines.get(camera.name) for camera in plan.cameras]
             over = total is not None and all(line is not None and line.point + 1 >= total for line in lines)
             self._write(folder, "complete" if over else "stopped")
         self._leave()

@@ -151,6 +151,8 @@ class _Watch:
         self._news = news
         self._error: BaseException | None = None
         self._missed = 0
+        # Not `Thread.join`: one that Ctrl-C interrupts counts the thread as ended (CPython 3.11).
+        self._done = threading.Event()
 
     def run(self) -> None:
         """Begin it, follow it to its end, and say what there is."""
@@ -166,11 +168,13 @@ class _Watch:
         worker = threading.Thread(target=self._work, name="espressoscope-lapse-run", daemon=True)
         worker.start()
         try:
-            self._follow(worker)
+            self._follow()
+        except KeyboardInterrupt:  # its ordinary end: how it stands is told all the same
+            self._run.ending.ask()
         finally:
             self._lapse.stop()
-            while worker.is_alive():
-                worker.join(0.2)
+            while not self._done.wait(0.2):
+                pass
             self._write_news()
         if self._error is not None:
             raise self._error
@@ -186,8 +190,10 @@ class _Watch:
             self._lapse.run()
         except BaseException as error:  # noqa: BLE001 - the main thread raises it
             self._error = error
+        finally:
+            self._done.set()
 
-    def _follow(self, worker: threading.Thread) -> None:
+    def _follow(self) -> None:
         out = self._run.out
         next_report = time.monotonic() + _REPORT_S
         live = Live(console=out.console, auto_refresh=False, transient=True, redirect_stdout=False,
@@ -196,8 +202,7 @@ class _Watch:
             live.__enter__()
         try:
             redraw_at = 0.0
-            while worker.is_alive() and not self._run.ending.asked:
-                worker.join(0.1)
+            while not self._done.wait(0.1) and not self._run.ending.asked:
                 self._write_news()
                 now = time.monotonic()
                 if out.live and now >= redraw_at:

@@ -195,7 +195,6 @@ class LapseFolder:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path).expanduser().absolute()
-        self._facts: dict[str, dict[str, Any]] = {}
         try:
             if not self._begun_before():
                 make_run_folder(self.path)
@@ -259,12 +258,15 @@ class LapseFolder:
             sync_folder(self.path)
         return folder
 
-    def describe(self, name: str, facts: Mapping[str, Any]) -> None:
-        """Add to what `run.json` tells of a camera."""
-        self._facts.setdefault(name, {}).update(facts)
-
-    def write(self, state: str, software: str, now_ns: int, lines: Mapping[str, Line | None]) -> None:
-        """Write `run.json`.
+    def write(
+        self,
+        state: str,
+        software: str,
+        now_ns: int,
+        lines: Mapping[str, Line | None],
+        facts: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        """Write `run.json`: how it stands, the last line of each camera, and what is known of it by now.
 
         Raises
         ------
@@ -279,7 +281,7 @@ class LapseFolder:
             counts = {} if line is None else {"points_taken": line.taken, "points_missed": line.missed}
             known = before.get(camera.name, {})
             told = {"name": camera.name, "folder": camera.folder}
-            cameras.append({**camera.facts, **known, **self._facts.get(camera.name, {}), **told, **counts})
+            cameras.append({**camera.facts, **known, **facts.get(camera.name, {}), **told, **counts})
         content = {
             "format": "espressoscope run",
             "version": 1,
