@@ -231,6 +231,21 @@ def test_a_run_json_that_lies(copy: Path, cameras: object) -> None:
     assert list(open_run(copy)) == ["same", "same-2"]
 
 
+def test_a_camera_that_lies_about_its_size(tmp_path: Path) -> None:
+    writer = RunWriter(tmp_path / "run", SOFTWARE)
+    track, source = writer.add("A1"), Source()
+    writer.start()
+    data = jpeg()
+    at = data.index(b"\xff\xc0") + 5
+    lie = data[:at] + b"\xff\xff\xff\xff" + data[at + 4 :]  # 65535 x 65535: 13 GB a picture
+    source.feed(track, 3, data=lie, width=65535, height=65535)
+    writer.close()
+    recording = open_run(writer.path)["A1"]
+    assert recording[0].jpeg == lie
+    with pytest.raises(ValueError, match="A1 claim 65535 x 65535"):
+        recording.frames  # noqa: B018
+
+
 def test_many_threads_read_while_it_grows(tmp_path: Path) -> None:
     writer = RunWriter(tmp_path / "run", SOFTWARE)
     source, track = Source(), writer.add("A1")

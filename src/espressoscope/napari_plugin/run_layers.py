@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
-from espressoscope.display import choose_grid
+from espressoscope.display import MAX_PIXELS, choose_grid
+from espressoscope.napari_plugin.geometry import USUAL
 from espressoscope.napari_plugin.plates import PLATES, plate_places
 from espressoscope.napari_plugin.run_arrays import RunArray, Track, levels
 
@@ -177,8 +178,9 @@ def _usual_size(recordings: list[Recording]) -> tuple[int, int]:
     count: Counter[tuple[int, int]] = Counter()
     for recording in recordings:
         for part in recording.parts:
-            count[part.shape[1:3]] += part.shape[0]
-    return count.most_common(1)[0][0]
+            if part.shape[1] * part.shape[2] <= MAX_PIXELS:  # others claim what no decoder gives
+                count[part.shape[1:3]] += part.shape[0]
+    return count.most_common(1)[0][0] if count else USUAL
 
 
 def _plate_size(wells: int | None, rows: int, columns: int) -> tuple[int, int]:

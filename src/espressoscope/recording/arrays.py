@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from espressoscope.decode.jpeg import MAX_PIXELS
 from espressoscope.errors import DecodeError
 
 if TYPE_CHECKING:
@@ -31,6 +32,12 @@ class LazyFrames:
     ndim = 4
 
     def __init__(self, recording: Recording, part: Part) -> None:
+        _, height, width, _ = part.shape
+        if height * width > MAX_PIXELS:
+            raise ValueError(
+                f"the pictures of {recording.name} claim {width} x {height} pixels: none is decoded that has "
+                f"more than {MAX_PIXELS}"
+            )
         self.shape = part.shape
         self._recording = recording
         self._part = part
