@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import shutil
 import threading
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from cli_support import Cli
 from espressoscope import Fleet, FleetFile, RecordingError, open_run
+from espressoscope.recording.layout import RECORDS_AT, Header, Shape
 from espressoscope.recording.timeline import timeline
 from espressoscope.recording.writer import RunWriter
 from espressoscope.sim import simulate
@@ -244,6 +247,35 @@ def test_a_camera_that_lies_about_its_size(tmp_path: Path) -> None:
     assert recording[0].jpeg == lie
     with pytest.raises(ValueError, match="A1 claim 65535 x 65535"):
         recording.frames  # noqa: B018
+
+
+def test_info_of_what_is_there(copy: Path, tmp_path: Path) -> None:
+    cli = Cli(tmp_path)
+    sorted((copy / "Cam-2").glob("*.tif"))[1].unlink()
+    shutil.rmtree(copy / "A1")
+    done = cli.run("info", copy)
+    assert done.code == 0
+    assert re.search(r"^Cam 2 +\S+Z +\S+Z +22 +1 +8 +0 +2 +0\.0$", done.out, re.MULTILINE)
+    assert "1 files are not here" in done.out
+    assert "Nothing is here of A1." in done.out
+    # Records whose checksums are right and whose numbers are not: extremes of all fields.
+    path = copy / "Cam-2" / "00000.ome.tif"
+    data = path.read_bytes()[:RECORDS_AT]
+    for time_ns in (-(2**63), 2**63 - 1, 0):
+        for shape in (Shape(0, 0, 0, 0, 0), Shape(65535, 65535, 9, 0, 255)):
+            data += Header(1, 200, 1, 0, time_ns, -1, 2**64 - 1, 2**32 - 1, 0, shape).pack()
+    path.write_bytes(data)
+    done = cli.run("info", copy, "--json")
+    assert done.code == 0
+    told = json.loads(done.out)
+    assert (told["frames"], told["open"], told["absent"]) == (6 + 10, 1, 1)
+    run = open_run(copy)
+    assert len(run.timeline().times) > 0
+    assert len(run["Cam 2"].parts) > 5
+    assert [frame.status for frame in run["Cam 2"].records[:2]] == ["ok", "ok"]
+    done = cli.run("info", copy / "Cam-2" / "frames.csv")
+    assert (done.code, "it is a file" in done.err) == (1, True)
+    cli.close()
 
 
 def test_many_threads_read_while_it_grows(tmp_path: Path) -> None:
