@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     """Reads so many bytes, or what there is of them, from an offset."""
     Entries: TypeAlias = NDArray[np.void]
 
-__all__ = ["ENTRY", "Block", "Contents", "read_contents"]
+__all__ = ["ENTRY", "Block", "Contents", "read_contents", "walk_contents"]
 
 ENTRY: Final = np.dtype(
     [
@@ -155,6 +155,12 @@ def read_contents(read: Read, size: int, before: Contents | None = None) -> Cont
     if before is not None and (before.closed or before.size > size):
         before = None
     return _Walk(read, size, before).contents(slots, number)
+
+
+def walk_contents(read: Read, size: int) -> Contents | None:
+    """Find out what a segment holds as if it had no end: from record to record, with its directories."""
+    prologue = parse_prologue(read(RECORDS_AT, 0))
+    return None if prologue is None else _Walk(read, size, None).contents(*prologue)
 
 
 def _from_table(read: Read, size: int, slots: int) -> Entries | None:

@@ -62,7 +62,10 @@ class LogFile:
         second, rest = divmod(time_ns, 1_000_000_000)
         if second != self._second:
             self._second = second
-            self._second_text = f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
+            try:
+                self._second_text = f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
+            except (OverflowError, ValueError, OSError):  # out of a damaged file: no year anybody knows
+                self._second_text = "0001-01-01T00:00:00"
         return f"{self._second_text}.{rest // 1000:06d}Z"
 
     def frame(

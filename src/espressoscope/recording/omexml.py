@@ -34,7 +34,10 @@ def ome_xml(camera: str, shape: Shape, times_ns: Sequence[int], creator: str) ->
     """
     colours = shape.components
     first_ns = times_ns[0]
-    began = datetime.fromtimestamp(first_ns // 1_000_000_000, UTC)
+    try:
+        began = datetime.fromtimestamp(first_ns // 1_000_000_000, UTC)
+    except (OverflowError, ValueError, OSError):  # out of a damaged file
+        began = datetime(1, 1, 1, tzinfo=UTC)
     name = quoteattr(_clean(camera))
     identity = uuid.uuid4()
     planes = "\n".join(

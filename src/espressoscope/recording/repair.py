@@ -17,7 +17,7 @@ import numpy as np
 from espressoscope.errors import RecordingError
 from espressoscope.model import Frame
 from espressoscope.recording import tiff
-from espressoscope.recording.contents import read_contents
+from espressoscope.recording.contents import read_contents, walk_contents
 from espressoscope.recording.files import GrowingFile, read_at
 from espressoscope.recording.layout import (
     FIRST_DIRECTORY,
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 __all__ = ["Repaired", "repair_run", "repair_segment"]
 
 _BLOCK_PAGES = 256
+_CHUNK = 1 << 20
 _LINK = struct.Struct("<Q")
 
 
@@ -129,17 +130,56 @@ def _note_repair(folder: Path, info: dict[str, Any], recordings: list[Recording]
 def _repair_camera(recording: Recording, software: str) -> Repaired:
     segments = relinked = damaged = 0
     for segment in recording.segments:
-        if segment.contents.closed:
+        if segment.contents.closed and _is_linked(segment.path, segment.contents):
             continue
-        linked, bad = repair_segment(segment.path, recording.name, software)
+        linked, bad = repair_segment(segment.path, recording.name, software, anew=segment.contents.closed)
         segments += 1
         relinked += linked
         damaged += bad
     return Repaired(recording.name, segments, relinked, damaged, _complete_log(recording))
 
 
-def repair_segment(path: Path, camera: str, software: str) -> tuple[int, int]:
-    """Link what is not linked, and put the end on; tell how many frames were linked, how many are damaged."""
+def _is_linked(path: Path, contents: Contents) -> bool:
+    """Whether other readers come to every page of a closed segment, from directory to directory."""
+    pages = contents.pages
+    if not len(pages):
+        return True
+    maker = tiff.DirectoryMaker(_shape_of(pages[0]))
+    places = list(zip(pages["offset"].tolist(), pages["bytes"].tolist(), strict=True))
+    file = GrowingFile(path, new=False)
+    try:
+        # Its description is elsewhere than before the segment was closed.
+        first = maker.first(*places[0], "")
+        there = file.read_at(len(first), FIRST_DIRECTORY)
+        if _link_at(file, FIRST_LINK) != FIRST_DIRECTORY or tiff.place_of(there) != tiff.place_of(first):
+            return False
+        link = _link_at(file, tiff.FIRST_NEXT_AT)
+        for place in places[1:]:
+            if link >= file.size:
+                return False
+            there = file.read_at(tiff.DIRECTORY_SIZE, link)
+            if there[:-8] != maker.block([place], link)[:-8]:
+                return False
+            link = int.from_bytes(there[-8:], "little")
+        return link == 0
+    finally:
+        file.close()
+
+
+def _shape_of(page: np.void) -> Shape:
+    return Shape(*(int(page[name]) for name in ("width", "height", "components", "across", "down")))
+
+
+def repair_segment(path: Path, camera: str, software: str, *, anew: bool = False) -> tuple[int, int]:
+    """Link what is not linked, and put the end on; tell how many frames were linked, how many are damaged.
+
+    Parameters
+    ----------
+    path : Path
+    camera, software : str
+    anew : bool
+        Also where there is an end already.
+    """
     file = GrowingFile(path, new=False)
     try:
 
@@ -147,6 +187,8 @@ def repair_segment(path: Path, camera: str, software: str) -> tuple[int, int]:
             return read_at(file.descriptor, length, offset)
 
         contents = read_contents(read, file.size)
+        if contents is not None and contents.closed and anew:
+            contents = walk_contents(read, file.size)
         if contents is None or contents.closed:
             return 0, 0
         entries, bad = _verified(file, contents.entries)
@@ -182,7 +224,9 @@ def _close_torn(file: GrowingFile, end: int) -> None:
     header = parse_header(read_at(file.descriptor, HEADER_SIZE, end))
     if header is not None and end + HEADER_SIZE + header.length > file.size:
         rest = file.size - end - HEADER_SIZE
-        crc = zlib.crc32(read_at(file.descriptor, rest, end + HEADER_SIZE))
+        crc = 0
+        for at in range(end + HEADER_SIZE, file.size, _CHUNK):
+            crc = zlib.crc32(file.read_at(min(_CHUNK, file.size - at), at), crc)
         torn = Header(Kind.TORN, 0, 0, rest, header.received_ns, 0, header.sequence, 0, crc, NO_SHAPE)
         file.write_at(end, torn.pack())
     if file.size % 8:
@@ -191,8 +235,7 @@ def _close_torn(file: GrowingFile, end: int) -> None:
 
 def _link_all(file: GrowingFile, contents: Contents, pages: Entries, software: str) -> int:
     first = pages[0]
-    shape = Shape(*(int(first[name]) for name in ("width", "height", "components", "across", "down")))
-    maker = tiff.DirectoryMaker(shape)
+    maker = tiff.DirectoryMaker(_shape_of(first))
     directory = maker.first(int(first["offset"]), int(first["bytes"]), software)
     there = read_at(file.descriptor, len(directory), FIRST_DIRECTORY)
     next_at, count, relinked = tiff.FIRST_NEXT_AT, 1, 0

@@ -126,7 +126,7 @@ def write_json(path: Path, content: Mapping[str, Any], *, sync: bool = True) -> 
     """
     early = path.with_name(f".{path.name}.new")
     try:
-        with early.open("w", encoding="utf-8") as file:
+        with early.open("w", encoding="utf-8", errors="replace") as file:
             json.dump(content, file, indent=1, ensure_ascii=False)
             file.write("\n")
             file.flush()

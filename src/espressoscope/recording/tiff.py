@@ -24,6 +24,7 @@ __all__ = [
     "DirectoryMaker",
     "description_value",
     "first_texts",
+    "place_of",
 ]
 
 _SHORT, _LONG, _ASCII, _LONG8 = 3, 4, 2, 16
@@ -62,6 +63,12 @@ def first_texts(software: str) -> bytes:
 def description_value(length: int, offset: int) -> bytes:
     """Give what makes the first directory point to another ImageDescription."""
     return _PAIR.pack(length, offset)
+
+
+def place_of(first: bytes) -> bytes:
+    """Give all entries of the first directory but its texts, which stand elsewhere in the end."""
+    entries = [first[8 + 20 * place : 28 + 20 * place] for place in range(_FIRST_ENTRIES)]
+    return b"".join(entry for entry in entries if struct.unpack_from("<H", entry)[0] not in (270, 305))
 
 
 class DirectoryMaker:
