@@ -119,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--fps", type=float, default=25.0)
     parser.add_argument(
-        "--scene", action="append", choices=list(SCENES), help="only this one; may be repeated"
+        "--scene", action="append", choices=[*SCENES, "napari alone"], help="only this one; may be repeated"
     )
     parser.add_argument("--network", default=NETWORK, help="what is searched, CIDR")
     parser.add_argument("--why", type=float, metavar="MS", help="tell where the thread was in longer gaps")

@@ -103,6 +103,7 @@ class Scene:
         self.dock, self.widget = self.viewer.window.add_plugin_dock_widget("espressoscope", "Live cameras")
         canvas = self.viewer.window._qt_window._qt_viewer.canvas._scene_canvas
         self.shown = Shown(self.widget.session, self.widget.screen, canvas)
+        self.spin(lambda: len(self.viewer.layers))  # the layer that waits for cameras
         self.spin(1.0)
 
     def states(self) -> list[str]:
@@ -211,6 +212,18 @@ class Scene:
         if self.asked.kill:
             self.measure("a camera is switched off", lambda: os.kill(self.asked.kill, signal.SIGKILL), 4.0)
 
+    def alone(self) -> None:
+        """Do without a plugin what every plugin has napari do."""
+        import numpy as np
+
+        viewer, picture = self.viewer, np.zeros((1200, 1600, 3), np.uint8)
+        self.measure("idle", None, self.asked.seconds)
+        viewer.add_image(picture)  # the first one loads libraries
+        self.spin(1.0)
+        self.measure("a layer is added", lambda: viewer.add_image(picture), 1.0)
+        self.measure("a layer is removed", lambda: viewer.layers.pop(), 1.0)
+        self.close_napari("napari closes")
+
     def close_widget(self) -> None:
         """Click the x of the dock."""
         from qtpy.QtWidgets import QPushButton
@@ -262,8 +275,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             scene.spin(scene.all_live)
         scene.close_napari("napari closes")
     else:
-        scene.measure("idle", None, asked.seconds)
-        scene.close_napari("napari alone closes")
+        scene.alone()
     scene.meter.close()
     return 0
 

@@ -30,6 +30,8 @@ _log = logging.getLogger(__name__)
 
 READY: Final = "ready"
 """Metadata of the layer that waits for cameras."""
+REST_MS: Final = 20
+"""Left to everything else before each layer that is taken away."""
 _NAME: Final = "Live cameras"
 _WORDS: Final = "No camera yet"
 _SIZE: Final = (240, 320)
@@ -84,7 +86,7 @@ class Stock:
         """Take layers away soon, one at a time; also when this object is gone."""
         queue = [layer for layer in layers if layer is not None]
         if queue:
-            QTimer.singleShot(0, partial(_remove_next, self._viewer, queue))
+            QTimer.singleShot(REST_MS, partial(_remove_next, self._viewer, queue))
 
 
 def _load() -> None:
@@ -117,7 +119,7 @@ def _remove_next(viewer: Any, queue: list[Any]) -> None:
         _log.debug("a layer could not be taken away", exc_info=True)
         return
     if queue:
-        QTimer.singleShot(0, partial(_remove_next, viewer, queue))
+        QTimer.singleShot(REST_MS, partial(_remove_next, viewer, queue))
 
 
 @contextlib.contextmanager
