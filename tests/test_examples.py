@@ -36,6 +36,7 @@ class Expected(NamedTuple):
 
 
 EXPECTED = {
+    "edges_function": Expected([], 1, r"edges of 640 x 480 pixels, up to \d+\.\d per pixel", []),
     "find_cameras": Expected([], 0, r"Matchboxscope +http://127\.0\.0\.1:\d+ +matchboxscope .*scan", []),
     "first_picture": Expected([], 1, r"640 x 480 pixels.*\n.*shape \(480, 640, 3\)", ["first_picture.jpg"]),
     "fresh_stills": Expected(

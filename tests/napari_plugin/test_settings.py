@@ -270,3 +270,47 @@ def test_no_limit_of_the_frame_rate_is_shown_and_can_be_had_again(
     field.number.setValue(0.2)  # there is no such limit: said, and what it has is shown
     qtbot.waitUntil(lambda: bool(field.note.text()), timeout=PATIENCE_MS)
     assert field.number.value() == 0
+
+
+def test_a_camera_that_dies_while_its_form_is_made_is_said_to_and_takes_its_leave(
+    session: LiveSession, panel: SettingsPanel, qtbot: Any, three: list[SimulatedCamera]
+) -> None:
+    second = SettingsPanel(session, None)  # two look at the same cameras
+    qtbot.addWidget(second)
+    second.show()
+    with SimulatedCamera(framesize="QVGA") as doomed:
+        names = bring_in(session, qtbot, [three[0], doomed])
+        lost = next(name for name in names if session.camera(name).info.url == doomed.url)  # type: ignore[union-attr]
+        panel.camera.setCurrentText(lost)
+        ready(panel, qtbot)
+    panel.camera.setCurrentText(next(name for name in names if name != lost))
+    panel.camera.setCurrentText(lost)  # its form is made while it is gone
+    for page in range(panel.form.count()):
+        panel.form.setCurrentIndex(page)
+    qtbot.waitUntil(lambda: "The values below are older" in panel.words.text(), timeout=PATIENCE_MS)
+    assert "nothing listens" in panel.words.text()
+    field: Any = panel.form.field("contrast")
+    before = field.number.value()
+    field.number.setValue(before + 1)
+    qtbot.waitUntil(lambda: panel.outbox.empty and bool(field.note.text()), timeout=PATIENCE_MS)
+    assert field.number.value() == before  # nobody has taken it
+    assert panel.report.bad == {lost}
+
+    # A value one panel sets, the other shows too.
+    for each in (panel, second):
+        each.camera.setCurrentText(next(name for name in names if name != lost))
+    ready(panel, qtbot)
+    ready(second, qtbot)
+    there: Any = second.form.field("brightness")
+    wanted = -there.number.value() or 1
+    here: Any = panel.form.field("brightness")
+    here.number.setValue(wanted)
+    qtbot.waitUntil(lambda: panel.outbox.empty and there.number.value() == wanted, timeout=PATIENCE_MS)
+
+    session.remove([lost])
+    qtbot.waitUntil(
+        lambda: panel.camera.findText(lost) < 0 and second.camera.findText(lost) < 0, timeout=PATIENCE_MS
+    )
+    session.remove(session.names)
+    qtbot.waitUntil(lambda: "No camera" in panel.words.text(), timeout=PATIENCE_MS)
+    assert panel.form.isHidden()
