@@ -319,6 +319,11 @@ class TimeLapse:
         for taker in self._takers:
             taker.interrupt()
 
+    def close(self) -> None:
+        """Let go what `prepare` has taken hold of, where `run` is not to follow; twice does nothing."""
+        self._stop.set()
+        self._leave()
+
     def status(self) -> LapseStatus:
         """Tell what it does and what comes next; also before and after it runs.
 

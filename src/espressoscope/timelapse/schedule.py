@@ -201,10 +201,10 @@ class Course:
         self._reason = reason
         self._again_ns = now_ns + pause_ns
 
-    def settled(self, last: int, now_ns: int) -> None:
-        """Take note that everything up to this point is on record."""
+    def settled(self, last: int, now_ns: int, *, kept: bool = False) -> None:
+        """Take note that everything up to this point is on record; `kept`: the camera was busy until now."""
         # What passes while a point is worked on was kept from its time by that, not by a computer asleep.
-        worked = self.attempts > 0
+        worked = kept or self.attempts > 0
         self.point = last + 1
         self.attempts = 0
         self._reason = ""

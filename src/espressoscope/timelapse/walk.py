@@ -141,6 +141,7 @@ class Walk:
     def _take(self, take: Take, began_ns: int) -> None:
         course = self._course
         point = Point(take.point, take.due_ns, began_ns, course.attempts + 1)
+        jumps = len(self._clock.jumps)
         try:
             taking = self._taker.take(take.give_up_ns)
             self._note_settings(taking.settings)
@@ -157,7 +158,9 @@ class Walk:
             _log.exception("%s: point %d failed by a mistake of this program", self._book.name, take.point)
             course.failed(self._clock.now_ns(), "a mistake of this program; its log tells more")
         else:
-            course.settled(take.point, self._clock.now_ns())
+            # What a clock that was set meanwhile passes over was not kept waiting by the camera.
+            now_ns = self._clock.now_ns()
+            course.settled(take.point, now_ns, kept=len(self._clock.jumps) == jumps)
             self._tell([line])
 
     def _miss(self, missed: Missed) -> None:
