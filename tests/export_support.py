@@ -98,6 +98,7 @@ def write_run(path: Path, tapes: Iterable[Tape], facts: dict[str, dict[str, Any]
                 if number % 500 == 499:
                     wait_until(lambda n=number, t=track: t.frames_written >= n - 1, 30)  # type: ignore[misc]
                 assert not track.put(frame)
+            track.note("settings", '{"quality": 12}', tape.frames[-1].received_ns)
     finally:
         writer.close()
     assert writer.trouble is None

@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     import pytest
 
 HEAVY = (
-    "PIL asyncio cv2 dask ifaddr napari numpy platformdirs qtpy rich simplejpeg socket tifffile tomlkit "
+    "PIL asyncio av cv2 dask ifaddr napari numpy platformdirs qtpy rich simplejpeg socket tifffile tomlkit "
     "typer zarr zeroconf"
 ).split()
 # What using the public names must not load either: windows, terminal and export belong to other commands.
-NEVER_FOR_NAMES = "PIL cv2 dask napari qtpy rich tifffile typer zarr".split()
+NEVER_FOR_NAMES = "PIL av cv2 dask napari qtpy rich tifffile typer zarr".split()
 
 
 def in_fresh_interpreter(code: str, *options: str) -> subprocess.CompletedProcess[str]:

@@ -119,6 +119,10 @@ def test_every_frame_stored_is_a_file(run: Any, tapes: dict[str, Tape], tmp_path
             assert not set(path.name) & set(':*?"<>|')
         files = sorted(path.name for path in (done.path / folder).glob("*.jpg"))
         assert [int(each.split("_")[1][:8]) for each in files] == [f.sequence for f in frames]
+        with (done.path / folder / "events.csv").open(newline="") as file:
+            assert [(row["event"], row["note"]) for row in csv.DictReader(file)] == [
+                ("settings", '{"quality": 12}')
+            ]
     assert {each.left_out for each in done.cameras} == {0}
 
 

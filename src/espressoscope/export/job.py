@@ -127,7 +127,8 @@ def _choose(
         chosen = Chosen(recording, begin_ns, end_ns)
         left_out = len(chosen.places) - len(chosen.pictures)
         if recording.unreadable:
-            notes.append(f"{name}: {len(recording.unreadable)} files cannot be read, and are left out")
+            files = ", ".join(path.name for path in recording.unreadable[:5])
+            notes.append(f"{name}: left out, for they cannot be read: {files}")
         if not len(chosen.places):
             notes.append(f"{name}: no frames, left out")
             continue
@@ -239,6 +240,7 @@ def _to_ome_zarr(job: _Job, wells: Mapping[str, str]) -> None:
         job.notes.append("napari knows an OME-Zarr by a name that ends in .zarr")
     about = {**job.about("ome-zarr"), "made": iso_utc(_now_ns())}
     check_name(job.out, folder=True, replace=job.force)
+    check_free(job.out, sum(i.chosen.bytes_of(i.stretch.places) for i in images if not i.linkable))
     with staged(job.out, folder=True, replace=job.force) as early:
         meters = {c.name: job.meter(c, job.out, len(c.pictures)) for c in cameras}
         linked = write_ome_zarr(early, images, None if why_no_plate else places, meters, about)

@@ -55,6 +55,11 @@ class Image:
         return int(self.chosen.times_ns(self.stretch.places[:1])[0])
 
     @property
+    def linkable(self) -> bool:
+        """Whether the recording's own files may serve."""
+        return linkable(self.chosen, self.stretch) is not None
+
+    @property
     def interval_s(self) -> float:
         """Mean time between its pictures; 1 for a single one."""
         times = self.chosen.times_ns(self.stretch.places[[0, -1]])
