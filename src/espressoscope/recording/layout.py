@@ -38,6 +38,8 @@ __all__ = [
 
 SLOTS: Final = 10_000
 """Pages a segment has room for."""
+MOST_SLOTS: Final = 100_000
+"""What a file may say of that, to be believed: the index at its end has room for all."""
 FIRST_LINK: Final = 8
 """Where a BigTIFF says at which offset its first directory is."""
 PROLOGUE_AT: Final = 16
@@ -181,4 +183,4 @@ def parse_prologue(data: bytes) -> tuple[int, int] | None:
     if _CRC.unpack_from(data, PROLOGUE_AT + PROLOGUE.size)[0] != zlib.crc32(head):
         return None
     _, version, slots, number, *_ = PROLOGUE.unpack(head)
-    return (slots, number) if version == VERSION and 0 < slots <= 1_000_000 else None
+    return (slots, number) if version == VERSION and 0 < slots <= MOST_SLOTS else None
