@@ -158,20 +158,14 @@ class Scene:
 
     def snap(self) -> None:
         """Snap all cameras."""
-        from qtpy.QtWidgets import QPushButton, QTabWidget
+        from espressoscope.napari_plugin.snap_panel import SnapPanel
 
-        for tabs in self.widget.findChildren(QTabWidget):
-            for index in range(tabs.count()):
-                if tabs.tabText(index) == "Snap":
-                    tabs.setCurrentIndex(index)
-        buttons = [
-            each for each in self.widget.findChildren(QPushButton) if each.text().lower().startswith("snap")
-        ]
-        if buttons:
-            before = len(self.viewer.layers)
-            self.measure("snap", buttons[0].click, lambda: len(self.viewer.layers) > before, after_s=4.0)
-            for layer in list(self.viewer.layers)[before:]:
-                self.viewer.layers.remove(layer)
+        (panel,) = self.widget.findChildren(SnapPanel)
+        before = len(self.viewer.layers)
+        self.measure("snap panel shown", lambda: self.widget.tabs.setCurrentWidget(panel), 2.0)
+        self.measure("snap", panel.snap.click, lambda: not panel.busy, after_s=1.0)
+        for layer in list(self.viewer.layers)[before:]:
+            self.viewer.layers.remove(layer)
 
     def settings(self) -> None:
         """Open the settings, go to another camera, drag a slider for all."""
