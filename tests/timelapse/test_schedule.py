@@ -226,6 +226,13 @@ def test_what_will_not_do_is_said_before_it_begins(tmp_path: Path, monkeypatch: 
             es.TimeLapse(camera.url, "10s", path=tmp_path / "held").prepare()
         held.stop()
         held.close()
+        gone = es.TimeLapse(
+            camera.url, "500ms", path=tmp_path / "gone", force=True,
+            on_point=lambda name, line: line.point == 1 and shutil.rmtree(tmp_path / "gone"),
+        )  # fmt: skip
+        if sys.platform != "win32":  # there nobody can delete it
+            with pytest.raises(es.RecordingError, match="deleted or replaced"):
+                gone.run()
         url = camera.url
     with pytest.raises(es.ConnectError):
         es.TimeLapse(url, "10s", path=tmp_path / "dead").prepare()

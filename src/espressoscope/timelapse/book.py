@@ -239,6 +239,7 @@ class CameraBook:
         OSError
             The disk is full, or worse; pictures that were stored stay, and are not stored again.
         """
+        self._check_folder()
         if shutil.disk_usage(self.folder).free < self._keep_free:
             raise OSError(errno.ENOSPC, "the disk is nearly full")
         first = point.number * self._burst
@@ -267,7 +268,13 @@ class CameraBook:
         return self.ledger.add([line])[0]
 
     def missed(self, lines: Sequence[Line]) -> list[Line]:
-        """Write the lines of points that have no picture."""
+        """Write the lines of points that have no picture.
+
+        Raises
+        ------
+        FolderGone
+        """
+        self._check_folder()
         added = []
         for begin in range(0, len(lines), _MOST_AT_ONCE):
             added += self.ledger.add(lines[begin : begin + _MOST_AT_ONCE])
@@ -320,7 +327,11 @@ class CameraBook:
         segment.file.sync()
         if begun:
             sync_folder(self.folder)
-        if not segment.file.linked or not self.ledger.file.linked:
+        self._check_folder()
+
+    def _check_folder(self) -> None:
+        segment = self._segment
+        if not self.ledger.file.linked or (segment is not None and not segment.file.linked):
             raise FolderGone(errno.ENOENT, "the folder of the run has been deleted or replaced")
 
     def _begin_segment(self, entry: Entry) -> None:
