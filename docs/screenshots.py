@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).resolve().parent / "images"
 PLACE = "127.0.0.77"  # of this computer, and of nobody's simulated cameras
-LONGEST_S = 60.0
+LONGEST_S = 120.0
 SIZE = (1240, 820)
 Region = tuple[slice, slice]
 
@@ -171,6 +171,7 @@ def take_all(camera: Camera, folder: Path) -> None:
         camera.shoot_widget("napari-traces")
         _recorded(camera, panel, folder)
         _snap(camera)
+        _function(camera, folder)
         session.remove(session.names)
         camera.wait(lambda: not session.names and not widget.screen.layers)
     _plate(camera, folder)
@@ -187,11 +188,14 @@ def _snap(camera: Camera) -> None:
     panel = camera.tab("Snap")
     panel.folder.setText("~/Espressoscope/stills")
     panel.snap.click()
-    camera.wait(lambda: panel.list.topLevelItemCount() > 0)
-    camera.wait_s(1.0)
-    camera.shoot_widget("napari-snap")
     live = {live.layer.name for live in camera.widget.screen.layers.values()}
-    for layer in [layer for layer in camera.viewer.layers if layer.name not in live]:
+
+    def snapped() -> list[Any]:
+        return [layer for layer in camera.viewer.layers if layer.visible and layer.name not in live]
+
+    camera.wait(lambda: panel.list.topLevelItemCount() == 4 and len(snapped()) == 4)
+    camera.shoot_widget("napari-snap")
+    for layer in snapped():
         camera.viewer.layers.remove(layer)
 
 
@@ -213,6 +217,22 @@ def _recorded(camera: Camera, panel: Any, folder: Path) -> None:
     camera.wait(lambda: not panel.recording)
 
 
+def _function(camera: Camera, folder: Path) -> None:
+    """Show what the page's own function makes of the pictures."""
+    page = Path(__file__).with_name("napari.md").read_text(encoding="utf-8")
+    block = next(block for block in page.split("```python\n")[1:] if "def edges" in block)
+    Path(folder, "edges.py").write_text(block.partition("```")[0], encoding="utf-8")
+    panel = camera.tab("Function")
+    panel.source.setText(str(Path(folder, "edges.py")) + ":edges")
+    panel.start.click()
+    layer = camera.widget.screen.layers[camera.widget.session.names[0]]
+    camera.wait(lambda: np.ptp(np.asarray(layer.layer.data)[..., :3], axis=2).max() == 0)  # gray
+    camera.wait_s(0.5)
+    panel.source.setText("~/edges.py:edges")
+    camera.shoot("napari-function")
+    panel.stop.click()
+
+
 def _plate(camera: Camera, folder: Path) -> None:
     """Show 24 cameras, of which one is gone, one stalls and one is frozen."""
     session, screen = camera.widget.session, camera.widget.screen
@@ -228,7 +248,7 @@ def _plate(camera: Camera, folder: Path) -> None:
             states = lambda number: str(screen.state(names[number]).name)  # noqa: E731
             camera.wait(lambda: states(8) == "NO_SIGNAL" and states(15) == "FROZEN")
             camera.fit()
-            camera.wait_s(0.5)
+            camera.wait_s(5.0)  # every label is written anew in its turn
             camera.shoot("napari-plate", cameras)
 
 
