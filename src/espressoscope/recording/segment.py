@@ -188,6 +188,11 @@ class SegmentWriter:
         """Whether there is no room for another page."""
         return self.pages >= SLOTS
 
+    @property
+    def unlinked(self) -> int:
+        """Pages that other readers do not see yet."""
+        return len(self._pending)
+
     def is_page(self, entry: Entry) -> bool:
         """Whether this frame would be a page here."""
         return entry.shape is not None and entry.shape == self.shape

@@ -40,7 +40,9 @@ RESERVE_BYTES: Final = 256 * 1024
 """Room on the disk kept back for the end of each camera's files, and `_RESERVE_A_FRAME` for each frame."""
 _RESERVE_A_FRAME: Final = 260
 """Room a segment's end takes: index, and for each frame OME-XML, table, a line of the log."""
-_RESERVE_A_WAITING_PAGE: Final = 256
+_RESERVE_A_PAGE: Final = 256
+"""And the directory of each page that is not linked yet."""
+_RESERVE_PAGES: Final = 64
 
 
 class CameraTrack:
@@ -176,8 +178,9 @@ class CameraTrack:
     def reserve_bytes(self) -> int:
         """Room that ending its files takes at most."""
         segment = self._segment
-        frames = 0 if segment is None else segment.frames
-        return RESERVE_BYTES + _RESERVE_A_FRAME * frames + _RESERVE_A_WAITING_PAGE * 64
+        frames, pages = (0, 0) if segment is None else (segment.frames, segment.unlinked)
+        pages += _RESERVE_PAGES + len(self._waiting)
+        return RESERVE_BYTES + _RESERVE_A_FRAME * frames + _RESERVE_A_PAGE * pages
 
     @property
     def segment(self) -> SegmentWriter | None:
