@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import statistics
 import textwrap
 from datetime import UTC, datetime
@@ -82,9 +83,7 @@ def _median(rows: list[dict[str, Any]], name: str) -> float | None:
 def page(runs: list[list[dict[str, Any]]], how: str, busy: float | None) -> str:
     """Write docs/performance-napari.md."""
     about = machine()
-    from importlib.metadata import version
-
-    versions = ", ".join(f"{name} {version(name)}" for name in ("napari", "vispy", "PyQt6", "numpy"))
+    versions = ", ".join(f"{name} {_version(name)}" for name in ("napari", "vispy", "PyQt6", "numpy"))
     words = (
         f"{about['cores']} cores of {about['processor']}, {about['system']}, {about['kernel']}, Python "
         f"{about['python']}, {versions}; Xvfb 1920x1200 with software OpenGL. {how}, "
@@ -92,6 +91,13 @@ def page(runs: list[list[dict[str, Any]]], how: str, busy: float | None) -> str:
     )
     wrapped = "\n".join(textwrap.wrap(words, 108, break_long_words=False, break_on_hyphens=False))
     return TEXT.format(machine=wrapped, table=table(runs))
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "absent"
 
 
 TEXT = """# The napari plugin in figures
@@ -110,6 +116,6 @@ and holds up to 30 while live.
 
 {table}
 
-"napari alone" is napari without a plugin: what closing it costs anyway. Figures of omniscope-viewer, the
-plugin there was before, were taken once after five repairs that let it open.
+"napari alone" is napari without a plugin: what a layer that comes or goes, and closing, cost there anyway.
+Figures of omniscope-viewer, the plugin there was before, were taken once after five repairs that let it open.
 """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,18 +47,26 @@ def test_two_widgets_in_one_viewer(
     # The menu opens the one there is again.
     assert open_widget(viewer) is widget
     assert viewer.window.add_plugin_dock_widget("espressoscope", "Live cameras")[1] is widget
-    other = LiveWidget(viewer)
-    dock = viewer.window.add_dock_widget(other, name="Other cameras", area="left")
+    others = [LiveWidget(viewer)]
+    dock = viewer.window.add_dock_widget(others[0], name="Other cameras", area="left")
     widget.session.add([camera.url for camera in cameras[:1]])
-    other.session.add([camera.url for camera in cameras[1:]])  # a layer and a mosaic, of other sizes
+    others[0].session.add([camera.url for camera in cameras[1:]])  # a layer and a mosaic, of other sizes
     qtbot.waitUntil(lambda: shown(widget) == {0}, timeout=PATIENCE_MS)
-    qtbot.waitUntil(lambda: shown(other) == {1, 2, 3, 4, 5}, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: shown(others[0]) == {1, 2, 3, 4, 5}, timeout=PATIENCE_MS)
     viewer.scene.camera.zoom *= 4  # both are made anew
-    qtbot.waitUntil(lambda: other.screen.layers["mosaic"].board.tile == (240, 320), timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: others[0].screen.layers["mosaic"].board.tile == (240, 320), timeout=PATIENCE_MS)
     before = widget.screen.passes
     theirs = [live.layer for live in widget.screen.layers.values()]
     viewer.window.remove_dock_widget(dock)
-    assert other.session.wait_closed(10)
+    assert others[0].session.wait_closed(10)
+    ended = weakref.ref(others.pop())
+    del dock
+
+    def gone() -> bool:
+        gc.collect()
+        return ended() is None
+
+    qtbot.waitUntil(gone, timeout=PATIENCE_MS)
     qtbot.waitUntil(lambda: list(viewer.layers) == theirs, timeout=PATIENCE_MS)
     qtbot.waitUntil(lambda: widget.screen.passes > before + 5, timeout=PATIENCE_MS)
     assert shown(widget) == {0}

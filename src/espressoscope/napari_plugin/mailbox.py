@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 MOST_LETTERS: Final = 4096
 """Functions that wait to be called; a thread that draws and is stuck must not fill the memory."""
-SLICE_S: Final = 0.008
+SLICE_S: Final = 0.012
 """After so many seconds of calling functions the thread that draws sees to everything else first."""
 
 
