@@ -89,7 +89,7 @@ class LiveWidget(QWidget):
         session.said.connect(self.words.setText)
         session.busy.connect(self._busy)
         session.live_changed.connect(self.live.setChecked)
-        session.selection_changed.connect(lambda names: self.remove.setEnabled(bool(names)))
+        session.selection_changed.connect(self._chosen)  # a function with us in it PySide would keep for ever
         session.camera_added.connect(self._added)
         self.words.setText(bad_pair())
 
@@ -124,6 +124,9 @@ class LiveWidget(QWidget):
                     self._window.destroyed.disconnect(self._end)
             self._end()
             self.setEnabled(False)
+
+    def _chosen(self, names: list[str]) -> None:
+        self.remove.setEnabled(bool(names))
 
     def _added(self, name: str) -> None:
         self.words.clear()
