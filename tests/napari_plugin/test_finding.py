@@ -130,7 +130,9 @@ def test_wrong_addresses_are_told_and_hold_up_nobody(
         assert "ftp://x" in widget.words.text()
         good = session.names[0]
         qtbot.waitUntil(lambda: table.text(good, 1) == "live", timeout=PATIENCE_MS)
-        for name, word in zip(session.names[1:], ("nothing listens", "/status", "", "nosuch.invalid"), strict=True):
+        for name, word in zip(
+            session.names[1:], ("nothing listens", "/status", "", "nosuch.invalid"), strict=True
+        ):
             qtbot.waitUntil(
                 lambda name=name, word=word: table.text(name, 7) and word in table.text(name, 7),
                 timeout=PATIENCE_MS,

@@ -1,4 +1,4 @@
-"""Time-lapse of cameras, for hours or weeks: the public face, and the only place where its threads are."""
+"""Time-lapse of cameras, for hours or weeks: the public face, from its preparation to its end."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import contextlib
 import logging
 import threading
 import time
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from espressoscope.api.lapse_crew import LapseCrew
 from espressoscope.api.lapse_news import LapseNews
 from espressoscope.model import CameraInfo
 from espressoscope.timelapse.spans import write_span
@@ -20,13 +20,11 @@ if TYPE_CHECKING:
 
     from espressoscope.api.taker import CameraTaker
     from espressoscope.lab.entries import Member
-    from espressoscope.timelapse.book import CameraBook
     from espressoscope.timelapse.clock import Clock, RunClock
-    from espressoscope.timelapse.folder import LapseFolder, Plan
+    from espressoscope.timelapse.folder import LapseFolder
     from espressoscope.timelapse.forecast import Forecast
     from espressoscope.timelapse.ledger import Line
     from espressoscope.timelapse.status import LapseStatus
-    from espressoscope.timelapse.walk import Walk
 
 __all__ = ["TimeLapse", "timelapse_status"]
 
@@ -177,15 +175,10 @@ class TimeLapse:
         self._force = force
         self._clock = clock or Clock()
         self._stop = threading.Event()
-        self._guard = threading.Lock()
-        # Not `Thread.is_alive`: a `join` that Ctrl-C interrupts counts the thread as ended (CPython 3.11).
-        self._done = threading.Event()
-        self._left = len(given)
+        self._crew = LapseCrew(self._stop)
         self._folder: LapseFolder | None = None
         self._run_clock: RunClock | None = None
         self._takers: list[CameraTaker] = []
-        self._walking: dict[str, tuple[CameraTaker, Walk]] = {}
-        self._gone: OSError | None = None
         self._prepared = False
 
     # ---- before it begins ---------------------------------------------------------------------------
@@ -278,6 +271,7 @@ class TimeLapse:
         RuntimeError
             It has been run already.
         """
+        from espressoscope.recording.run_folder import cannot_write
         from espressoscope.timelapse.hook import Alarm
 
         if self._stop.is_set():
@@ -287,30 +281,22 @@ class TimeLapse:
         folder = self._folder
         if folder is None or folder.plan is None:
             raise RuntimeError("it has been run already: make another one to go on with the run")
-        books: list[CameraBook] = []
-        threads: list[threading.Thread] = []
         try:
-            walks = self._walks(folder, folder.plan, books)
+            assert self._run_clock is not None
+            self._crew.prepare(
+                folder, folder.plan, self._takers, self._run_clock, self._news, self._keep_free
+            )
             if self._alarm_words is not None:
                 self._news.alarm = Alarm(self._alarm_words, self.path)
             self._write(folder, "running")
-            for walk, taker, book in zip(walks, self._takers, books, strict=True):
-                thread = threading.Thread(
-                    target=self._go, args=(walk, taker, book), name="espressoscope-lapse", daemon=True
-                )
-                threads.append(thread)
-                thread.start()
+            self._crew.begin()
             self._wait(folder)
         except OSError as error:
-            from espressoscope.recording.run_folder import cannot_write
-
             raise cannot_write(self.path, error) from error
         finally:
-            self._end(folder, books, threads)
-        if self._gone is not None:
-            from espressoscope.recording.run_folder import cannot_write
-
-            raise cannot_write(self.path, self._gone)
+            self._end(folder)
+        if self._crew.gone is not None:
+            raise cannot_write(self.path, self._crew.gone)
         return self.status()
 
     def stop(self) -> None:
@@ -337,111 +323,34 @@ class TimeLapse:
         now_ns = self._clock.now_ns() if self._run_clock is None else self._run_clock.now_ns()
         return read_status(self.path, now_ns, self._keep_free)
 
-    def _walks(self, folder: LapseFolder, plan: Plan, books: list[CameraBook]) -> list[Walk]:
-        import shutil
-
-        from espressoscope.api.recorder import software
-        from espressoscope.recording.writer import free_space_floor
-        from espressoscope.timelapse.book import CameraBook
-        from espressoscope.timelapse.schedule import Course
-        from espressoscope.timelapse.walk import Walk
-
-        assert self._run_clock is not None
-        total = shutil.disk_usage(self.path).total
-        floor = free_space_floor(total) if self._keep_free is None else self._keep_free
-        walks = []
-        for place, (camera, taker) in enumerate(zip(plan.cameras, self._takers, strict=True)):
-            book = CameraBook(
-                camera.name,
-                folder.camera_folder(camera),
-                plan.run_id.bytes,
-                software(),
-                plan.schedule.burst,
-                floor,
-            )
-            books.append(book)
-            self._news.lines[camera.name] = book.ledger.last
-            course = Course(plan.schedule, plan.start_ns, place, book.next_point)
-            tell = partial(self._news.tell, camera.name)
-            walks.append(Walk(course, book, taker, self._run_clock, self._stop, tell))
-            self._walking[camera.name] = taker, walks[-1]
-        return walks
-
-    def _go(self, walk: Walk, taker: CameraTaker, book: CameraBook) -> None:
-        """Take one camera's points; on its own thread."""
-        from espressoscope.timelapse.book import FolderGone
-
-        try:
-            walk.run()
-        except FolderGone as error:
-            self._gone = error
-            self._stop.set()
-        except Exception:  # noqa: BLE001 (a thread's boundary)
-            _log.exception("the time-lapse of %s has ended by a mistake of this program", book.name)
-        finally:
-            try:
-                taker.close()
-            finally:
-                try:
-                    book.close()
-                except OSError as error:
-                    _log.error("%s: its files could not be closed in order: %s", book.name, error)
-                finally:
-                    with self._guard:
-                        self._left -= 1
-                        if not self._left:
-                            self._done.set()
-
     def _wait(self, folder: LapseFolder) -> None:
         tell_at = 0.0
-        known = self._facts()
-        while not self._done.wait(_TICK_S) and not self._stop.is_set():
+        known = self._crew.facts()
+        while not self._crew.wait(_TICK_S) and not self._stop.is_set():
             if time.monotonic() < tell_at:
                 continue
             tell_at = time.monotonic() + _TELL_S
-            facts = self._facts()
+            facts = self._crew.facts()
             if facts != known:
                 known = facts
                 self._write(folder, "running")
-
-    def _facts(self) -> dict[str, dict[str, Any]]:
-        """Give what is known of the cameras by now: where they are, how they are set."""
-        found = {}
-        for name, (taker, walk) in self._walking.items():
-            info = taker.info
-            keys = () if info is None else ("url", "stream_url", "mac", "firmware")
-            found[name] = {key: getattr(info, key) for key in keys}
-            if walk.settings:
-                found[name]["settings"] = walk.settings
-        return found
 
     def _write(self, folder: LapseFolder, state: str) -> None:
         from espressoscope.api.recorder import software
 
         assert self._run_clock is not None
         try:
-            folder.write(state, software(), self._run_clock.now_ns(), self._news.lines, self._facts())
+            folder.write(state, software(), self._run_clock.now_ns(), self._news.lines, self._crew.facts())
         except OSError as error:
             _log.error("run.json cannot be written: %s", error)  # the points are what counts
 
-    def _end(self, folder: LapseFolder, books: list[CameraBook], threads: list[threading.Thread]) -> None:
+    def _end(self, folder: LapseFolder) -> None:
         self.stop()
-        end = time.monotonic() + END_S
-        for book in books[len(threads) :]:  # interrupted before it had begun
-            with contextlib.suppress(OSError):
-                book.close()
-        with self._guard:
-            self._left -= len(self._cameras) - len(threads)
-            if not self._left:
-                self._done.set()
-        while not self._done.wait(_TICK_S) and time.monotonic() < end:
-            pass
-        for thread in threads:
-            thread.join(_TICK_S)
+        self._crew.end(END_S)
         if self._news.alarm is not None:
             self._news.alarm.close()
         plan = folder.plan
-        if plan is not None and self._gone is None:
+        if plan is not None and self._crew.gone is None:
             total = plan.schedule.points
             lines = [self._news.lines.get(camera.name) for camera in plan.cameras]
             over = total is not None and all(line is not None and line.point + 1 >= total for line in lines)

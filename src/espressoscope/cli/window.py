@@ -16,6 +16,7 @@ END_S = 40.0
 """Longest wait for napari's end when this program is to end: a recording may wait for a slow disk."""
 
 _BINDINGS = ("PyQt6", "PySide6", "PyQt5", "PySide2")
+_PLATFORMS = {"win32": "windows", "darwin": "cocoa"}  # what Qt draws with where nothing else is asked
 
 
 class NoWindow(NamedTuple):
@@ -31,8 +32,8 @@ def why_no_window(env: Mapping[str, str] = os.environ) -> NoWindow | None:
         return NoWindow("napari is not installed here", f"Install it, and a Qt: {INSTALL}")
     if not any(map(_installed, _BINDINGS)):
         return NoWindow("napari is here, but no Qt, which draws its window", "Install one: pip install PyQt6")
-    platform = env.get("QT_QPA_PLATFORM", "xcb")
-    if sys.platform in ("win32", "darwin") or not platform.startswith(("xcb", "wayland")):
+    platform = env.get("QT_QPA_PLATFORM") or _PLATFORMS.get(sys.platform, "xcb")
+    if not platform.startswith(("xcb", "wayland")):
         return None
     if not (env.get("DISPLAY") or env.get("WAYLAND_DISPLAY")):
         return NoWindow("there is no screen here to open a window on", "Run it where you have a desktop")
