@@ -281,13 +281,15 @@ def commands() -> list[tuple[str, str]]:
 @cache
 def options() -> dict[str, set[str]]:
     """Give the options of every command."""
-    import typer.main
+    import typer
 
     from espressoscope.cli.app import app
 
     def found(group: Any, before: str = "") -> Iterator[tuple[str, set[str]]]:
-        for name, command in group.commands.items():
-            if hasattr(command, "commands"):
+        context = typer.Context(group)
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            if hasattr(command, "list_commands"):
                 yield from found(command, f"{before}{name} ")
             else:
                 own = {opt for parameter in command.params for opt in parameter.opts}

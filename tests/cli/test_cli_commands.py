@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 INFO_KEYS = ["name", "url", "stream_url", "mac", "firmware"]
 FRAME_KEYS = ["received_at", "received_ns", "bytes", "width", "height", "sha256", "status"]
 COMMANDS = [
-    *("discover", "status", "set", "snap", "stream", "watch", "view", "record", "info", "repair"),
-    *("identify", "doctor", "wifi", "simulate", "demo"),
+    *("discover", "status", "set", "snap", "stream", "watch", "view", "record", "timelapse"),
+    *("info", "repair", "export", "identify", "doctor", "wifi", "simulate", "demo"),
 ]
 
 
@@ -45,7 +45,7 @@ def test_help_lists_every_command(cli: Cli) -> None:
     result = cli.run("--help")
     assert result.code == 0
     listed = re.findall(r"^  (\w+)  ", result.out.partition("Commands:")[2], re.MULTILINE)
-    assert listed == [*COMMANDS, "fleet"]
+    assert listed == [*COMMANDS[:12], "fleet", *COMMANDS[12:]]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -28,14 +28,16 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     try:
         from espressoscope.cli.app import app
         from espressoscope.cli.common import WRONG_USE, end_without_output
+        from espressoscope.cli.ending import Ending
         from espressoscope.cli.output import Output
     except KeyboardInterrupt:  # half a second of a slow computer, and nothing has been begun
         os._exit(130)
     try:
         # Not standalone: it would print usage errors in its own manner and turn Ctrl-C into "Aborted".
         code = app(args=arguments, prog_name="espressoscope", standalone_mode=False)
-    except KeyboardInterrupt:  # outside the commands' own handling of it
-        sys.exit(130)
+    except KeyboardInterrupt:  # outside the commands' own handling of it, mostly while one is imported
+        Ending.interrupted = True
+        leave(130)
     except OSError as error:  # --help and --version, written before any command begins
         sys.exit(end_without_output(Output(as_json=True), error))
     except Exception as error:

@@ -1,29 +1,57 @@
-"""The commands put together."""
+"""The commands put together. One is imported, and its options are understood, when it is asked for."""
 
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
-
-from espressoscope.cli.control import set_settings, status
-from espressoscope.cli.demo import demo
-from espressoscope.cli.discover import discover
-from espressoscope.cli.doctor import doctor
-from espressoscope.cli.export import export
-from espressoscope.cli.fleet import fleet
-from espressoscope.cli.identify import identify
-from espressoscope.cli.record import record
-from espressoscope.cli.runs import info, repair
-from espressoscope.cli.simulate import simulate
-from espressoscope.cli.snap import snap
-from espressoscope.cli.stream import stream
-from espressoscope.cli.timelapse import timelapse
-from espressoscope.cli.view import view
-from espressoscope.cli.watch import watch
-from espressoscope.cli.wifi import wifi
+from typer.core import TyperGroup
 
 __all__ = ["app"]
 
+# In the order of the help: the command, its module, what makes it up there.
+_COMMANDS = {
+    "discover": ("discover", "discover"),
+    "status": ("control", "status"),
+    "set": ("control", "set_settings"),
+    "snap": ("snap", "snap"),
+    "stream": ("stream", "stream"),
+    "watch": ("watch", "watch"),
+    "view": ("view", "view"),
+    "record": ("record", "record"),
+    "timelapse": ("timelapse", "timelapse"),
+    "info": ("runs", "info"),
+    "repair": ("runs", "repair"),
+    "export": ("export", "export"),
+    "fleet": ("fleet", "fleet"),
+    "identify": ("identify", "identify"),
+    "doctor": ("doctor", "doctor"),
+    "wifi": ("wifi", "wifi"),
+    "simulate": ("simulate", "simulate"),
+    "demo": ("demo", "demo"),
+}
+
+
+class _Commands(TyperGroup):
+    """A group whose commands are imported one by one: all at once take half a second of a slow computer."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, attribute = _COMMANDS[cmd_name]
+        made = getattr(import_module(f"espressoscope.cli.{module}"), attribute)
+        if not isinstance(made, typer.Typer):
+            function, made = made, typer.Typer(add_completion=False, rich_markup_mode=None)
+            made.command(name=cmd_name)(function)
+        command = typer.main.get_command(made)
+        command.name = cmd_name
+        return command
+
+
 app = typer.Typer(
+    cls=_Commands,
     add_completion=False,
     invoke_without_command=True,
     pretty_exceptions_enable=False,
@@ -51,23 +79,3 @@ def root(
     if context.invoked_subcommand is None:
         typer.echo(context.get_help(), err=True)
         raise typer.Exit(2)
-
-
-app.command()(discover)
-app.command()(status)
-app.command(name="set")(set_settings)
-app.command()(snap)
-app.command()(stream)
-app.command()(watch)
-app.command()(view)
-app.command()(record)
-app.command()(timelapse)
-app.command()(info)
-app.command()(repair)
-app.command()(export)
-app.add_typer(fleet, name="fleet")
-app.command()(identify)
-app.command()(doctor)
-app.command()(wifi)
-app.command()(simulate)
-app.command()(demo)
