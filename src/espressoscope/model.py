@@ -6,7 +6,8 @@ imports `decode`, and `Frame.jpeg_end` imports the JPEG walk of `wire`, when som
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,6 +30,7 @@ __all__ = [
     "SettingKind",
     "SettingValue",
     "StreamStats",
+    "shown_url",
 ]
 
 FrameStatus = Literal["ok", "truncated", "corrupt", "duplicate"]
@@ -163,6 +165,29 @@ class Frame:
         )
 
 
+def shown_url(url: str) -> str:
+    """Write a URL for people, files and logs: no user info, and ``***`` for each value in its query.
+
+    Examples
+    --------
+    >>> shown_url("http://10.0.0.9/?user=admin&pwd=secret")
+    'http://10.0.0.9/?user=***&pwd=***'
+    """
+    head, mark, query = url.partition("?")
+    scheme, separator, rest = head.partition("://")
+    if separator:
+        host, slash, path = rest.partition("/")
+        head = f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+    if not mark:
+        return head
+    return f"{head}?{re.sub(r'[^&;]+', _hidden, query)}"
+
+
+def _hidden(part: re.Match[str]) -> str:
+    name, equals, _ = part[0].partition("=")
+    return f"{name}=***" if equals else "***"
+
+
 @dataclass(frozen=True, slots=True)
 class CameraInfo:
     """A camera as discovery or `Camera.open` found it.
@@ -198,8 +223,18 @@ class CameraInfo:
         For people, who get many boards of the same name: it is each board's own, and stays the same when its
         address changes.
         """
-        end = self.url.removeprefix("http://") if self.mac is None else self.mac.replace(":", "")[-6:]
-        return f"{self.name}-{end}"
+        if self.mac is not None:
+            return f"{self.name}-{self.mac.replace(':', '')[-6:]}"
+        return f"{self.name}-{shown_url(self.url).removeprefix('http://')}"
+
+    @property
+    def shown(self) -> CameraInfo:
+        """The same for people, files and logs: with ``***`` for the values in queries, often passwords.
+
+        Not to connect by.
+        """
+        stream_url = None if self.stream_url is None else shown_url(self.stream_url)
+        return replace(self, url=shown_url(self.url), stream_url=stream_url)
 
 
 @dataclass(frozen=True, slots=True)

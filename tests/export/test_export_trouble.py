@@ -55,10 +55,48 @@ def test_the_command(run: Path, cli: Cli, tmp_path: Path) -> None:
     assert "exists already" in cli.fails(2, *again)
     assert cli.run(*again, "--force").code == 0
     assert names(tmp_path / "files") == ["A1", "B1", "export.json"]
-    # What is no export is not replaced, by no option.
-    assert "is no export" in cli.fails(1, "export", run, "--to", "ome-zarr", "-o", run, "--force")
+    # What no export wrote is not replaced, by no option.
+    (tmp_path / "files" / "notes.txt").write_text("mine")
+    assert "no export wrote: notes.txt" in cli.fails(1, *again, "--force")
+    (tmp_path / "files" / "notes.txt").unlink()
+    segment = run / "A1" / "00000.ome.tif"
+    before = segment.read_bytes()
+    told = cli.fails(2, "export", run, "--to", "contact-sheet", "-o", segment, "--force")
+    assert "which an export never changes" in told
+    assert segment.read_bytes() == before
     assert "seconds" in cli.fails(2, *again[:-1], "x", "--from", "noon", "--camera", "A1")
     assert names(tmp_path) == ["files"]
+
+
+def test_nothing_but_exports_is_ever_replaced(run: Path, tmp_path: Path) -> None:
+    """Not by force, not under another name, and not by way of the files an OME-Zarr shares with its run."""
+    other = shutil.copytree(run, tmp_path / "other")
+    linked = tmp_path / "linked"
+    linked.symlink_to(run)
+    homes = (run, other)
+    before = {path: path.read_bytes() for home in homes for path in home.rglob("*") if path.is_file()}
+    segment = "A1/00000.ome.tif"
+    for to, out in [
+        ("contact-sheet", run / segment), ("contact-sheet", linked / segment), ("ome-zarr", run),
+        ("mkv", linked), ("jpeg", run / "A1" / "new"), ("jpeg", run.parent),
+        ("contact-sheet", other / segment),
+    ]:  # fmt: skip
+        with pytest.raises(es.ExportError, match="which an export never changes"):
+            es.export_run(run, to, out, force=True)  # type: ignore[arg-type]
+    for to, name, mine in [
+        ("ome-zarr", "a.zarr", "c/0.txt"), ("mkv", "films", "A2.mkv"), ("jpeg", "files", "A1/best.jpg")
+    ]:  # fmt: skip
+        for force in (False, True):
+            es.export_run(run, to, tmp_path / name, cameras=["A1"], force=force)  # type: ignore[arg-type]
+        (tmp_path / name / mine).parent.mkdir(exist_ok=True)
+        (tmp_path / name / mine).write_text("mine")
+        with pytest.raises(es.ExportError, match=f"no export wrote: {mine}"):
+            es.export_run(run, to, tmp_path / name, force=True)  # type: ignore[arg-type]
+        assert (tmp_path / name / mine).read_text() == "mine"
+    (shared,) = (tmp_path / "a.zarr" / "0" / "c").rglob("0/0/0/0")
+    assert shared.samefile(run / segment)
+    es.export_run(run, "contact-sheet", shared, force=True)
+    assert {path: path.read_bytes() for path in before} == before
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent as POSIX has them")

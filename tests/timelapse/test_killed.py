@@ -8,12 +8,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 import espressoscope as es
+from espressoscope.api import taker as taker_module
 from espressoscope.sim import SimulatedCamera
 from support import REPO, wait_until
 
@@ -134,3 +136,104 @@ def _live(
     assert alive, err
     assert process.returncode == (0 if ending == signal.SIGTERM else -ending), err
     return out, err
+
+
+def test_no_lamp_is_left_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by a program killed at the last point, nor by a camera that was away when it should go dark."""
+    for name in ("_LEAST_S", "_LAMP_S", "_LAST_S"):
+        monkeypatch.setattr(taker_module, name, 1.5)
+    with SimulatedCamera(name="A1", fps=30, framesize="QVGA", side_delays=False, number=44) as camera:
+
+        def lapse(name: str, count: int | None) -> es.TimeLapse:
+            return es.TimeLapse(
+                camera.url,
+                "1s",
+                count=count,
+                lamp=60,
+                settle=0.3,
+                window=0.9,
+                path=tmp_path / name,
+                force=True,
+            )
+
+        assert lapse("run", 1).run().state == "complete"
+        with es.Camera(camera.url) as opened:
+            opened.set(lamp=60)  # as a program leaves it that is killed before the last line
+            assert opened.status()["lamp"] == 60
+        assert lapse("run", 1).run().state == "complete"
+        assert lamp_of(camera) == 0
+        with es.Camera(camera.url) as opened:
+            opened.set(autolamp=True)
+        going = lapse("away", None)
+        going.prepare()
+        taker = going._takers[0]
+        worker = threading.Thread(target=going.run)
+        before = lit(camera)
+        worker.start()
+        try:
+            wait_until(lambda: lit(camera) > before, 20)
+            with camera.fault("vanish"):
+                wait_until(lambda: taker._maybe_lit and taker._camera is None, 40)
+        finally:
+            going.stop()
+            worker.join(30)
+        assert not worker.is_alive()
+        with es.Camera(camera.url) as opened:
+            assert [opened.status()[name] for name in ("lamp", "autolamp")] == [0, True]
+        assert "lamp may still be on" not in caplog.text
+        late = lapse("away", None)
+        late.prepare()
+    late._takers[0].close()  # it has gone for good
+    late.close()
+    (told,) = [each.getMessage() for each in caplog.records if "may still be on" in each.getMessage()]
+    assert camera.name in told
+
+
+def test_no_password_is_stored_or_shown(tmp_path: Path) -> None:
+    """Neither that of a URL's user nor what stands in its query; only the camera is told."""
+    with SimulatedCamera(name="A1", fps=30, framesize="QVGA", side_delays=False, number=45) as camera:
+        where = camera.stream_url.removeprefix("http://").partition("/")
+        secret = f"http://me:SECRET0@{where[0]}/{where[2]}?user=SECRET1&pwd=SECRET2;SECRET3"
+        given = {"PYTHONPATH": str(REPO / "src"), **os.environ}
+        run, lapse = tmp_path / "run", tmp_path / "lapse"
+        words: list[list[object]] = [
+            ["record", secret, "--frames", "3", "-o", run, "--json", "--verbose"],
+            [
+                "timelapse",
+                secret,
+                "--every",
+                "1s",
+                "--count",
+                "1",
+                "--force",
+                "-o",
+                lapse,
+                "--json",
+                "--verbose",
+            ],
+            ["timelapse", secret, "--every", "1s", "--count", "1", "--force", "-o", lapse, "--verbose"],
+        ]
+        out = ""
+        for each in words:
+            done = subprocess.run(
+                [sys.executable, "-m", "espressoscope", *map(str, each)],
+                capture_output=True, text=True, timeout=60, check=False, env=given,
+            )  # fmt: skip
+            assert done.returncode == 0, done
+            out += done.stdout + done.stderr
+        assert "Going on with" in out
+        assert any("pwd=SECRET2" in request for request in camera.requests)
+    info = json.loads((lapse / "run.json").read_text())["cameras"][0]
+    assert info["url"].endswith("?user=***&pwd=***;***")
+    with pytest.raises(es.CameraError) as gone:
+        es.Camera(secret).open()
+    for name, to in (("files", "jpeg"), ("a.zarr", "ome-zarr")):
+        for source in (run, lapse):
+            es.export_run(source, to, tmp_path / f"{source.name}-{name}")  # type: ignore[arg-type]
+    written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(written) > 12
+    for text in (*written, out.encode(), str(gone.value).encode()):
+        assert b"SECRET" not in text
+    assert not [path for path in tmp_path.rglob("*") if "SECRET" in path.name]

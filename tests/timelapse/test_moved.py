@@ -40,6 +40,7 @@ def test_a_moved_camera_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with camera_at(before) as simulated:
         file = es.FleetFile.load(tmp_path / "lab.toml")
         file.add(simulated.info, "A1")
+        file.assign("A1", "leaf", "B3", wells=24)
         file.save()
         lapse = es.TimeLapse(
             "A1", "1s", path=tmp_path / "run", force=True, window="1s",
@@ -62,5 +63,6 @@ def test_a_moved_camera_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             worker.join(30)
         run = es.open_run(tmp_path / "run")
         assert run["A1"].info["url"] == moved.url
+        assert (run["A1"].info["plate"], run["A1"].info["well"]) == ("leaf", "B3")
         assert run["A1"][-1].jpeg in {each.jpeg for each in moved.captured}
         assert lapse.status().state == "stopped"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import shutil
 import subprocess
@@ -222,6 +224,18 @@ def test_what_will_not_do_is_said_before_it_begins(tmp_path: Path, monkeypatch: 
             es.TimeLapse(camera.url, "2s", count=1, burst=4, path=tmp_path / "run").prepare()
         held = es.TimeLapse(camera.url, "10s", path=tmp_path / "held")
         held.prepare()
+        # Another user may read the files, and write none: it is told all the same that it runs.
+        with monkeypatch.context() as other:
+            real = os.open
+
+            def reading_only(path: object, flags: int, *more: int, **where: object) -> int:
+                if flags & (os.O_RDWR | os.O_WRONLY):
+                    raise PermissionError(errno.EACCES, "Permission denied", str(path))
+                return real(path, flags, *more, **where)  # type: ignore[call-overload, no-any-return]
+
+            if sys.platform != "win32":
+                other.setattr(os, "open", reading_only)
+            assert es.timelapse_status(tmp_path / "held").state == "running"
         with pytest.raises(es.RecordingError, match="another program is writing"):
             es.TimeLapse(camera.url, "10s", path=tmp_path / "held").prepare()
         held.stop()
@@ -259,6 +273,7 @@ def test_an_alarm_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert not (tmp_path / "x").exists()
     with pytest.raises(ValueError, match="cannot be read"):
         words_of("mail 'open")
+    assert words_of(f'"{script}" "a b" \'c:\\d\'', windows=True)[:3] == [str(script), "a b", "c:\\d"]
 
 
 def test_the_unit_in_the_documentation_is_one(tmp_path: Path) -> None:

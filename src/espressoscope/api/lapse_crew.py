@@ -116,9 +116,9 @@ class LapseCrew:
         """Give what is known of the cameras by now: where they are, how they are set."""
         found = {}
         for walk, taker, book in self._posts:
-            info = taker.info
+            info = None if taker.info is None else taker.info.shown
             keys = () if info is None else ("url", "stream_url", "mac", "firmware")
-            found[book.name] = {key: getattr(info, key) for key in keys}
+            found[book.name] = {**{key: getattr(info, key) for key in keys}, **taker.place}
             if walk.settings:
                 found[book.name]["settings"] = walk.settings
         return found

@@ -138,12 +138,21 @@ class FleetHandle(Mapping[str, Camera]):
             The name is taken.
         """
         newcomer = Camera(camera)
+        runtime = self._opened()
+        if name is not None and name in self._members:
+            raise ValueError(f"{name!r} is taken by another camera of this fleet")
+        try:
+            sessions = self._reach(runtime, [newcomer])  # without the lock: one that is dead takes 6 s
+        except BaseException:
+            newcomer.close()
+            raise
         with self._lock:
-            runtime = self._opened()
-            if name is not None and name in self._members:
-                raise ValueError(f"{name!r} is taken by another camera of this fleet")
             try:
-                label = self._join(runtime, [newcomer], name)[0]
+                if self._runtime is not runtime:
+                    raise _closed_meanwhile()
+                if name is not None and name in self._members:
+                    raise ValueError(f"{name!r} is taken by another camera of this fleet")
+                label = self._place([newcomer], sessions, name)[0]
             except BaseException:
                 newcomer.close()
                 raise
@@ -177,11 +186,19 @@ class FleetHandle(Mapping[str, Camera]):
 
     def _join(self, runtime: Runtime, newcomers: Sequence[Camera], name: str | None) -> list[str]:
         """Reach cameras and give them their places; tell the name of each, of a twin that of its board."""
+        return self._place(newcomers, self._reach(runtime, newcomers), name)
+
+    def _reach(self, runtime: Runtime, newcomers: Sequence[Camera]) -> list[CameraSession]:
         roll = Roll()  # the fleet file is read once for all of them
         sessions = [camera._attach(roll, strict=False)[1] for camera in newcomers]
         self._call(runtime, side_by_side.reach(sessions))
         for camera, session in zip(newcomers, sessions, strict=True):
             camera._explain(session.link.last_error, session)
+        return sessions
+
+    def _place(
+        self, newcomers: Sequence[Camera], sessions: Sequence[CameraSession], name: str | None
+    ) -> list[str]:
         labels = [name] if name is not None else unique_names(sessions, self._members)
         joined = []
         for camera, session, label in zip(newcomers, sessions, labels, strict=True):
@@ -192,7 +209,7 @@ class FleetHandle(Mapping[str, Camera]):
                 camera._belong(label, self._returned)
                 self._members[label] = camera
             else:
-                _log.warning("%s is the same camera as %s: it counts once", session.info.url, twin)
+                _log.warning("%s is the same camera as %s: it counts once", session.info.shown.url, twin)
                 camera.close()
             joined.append(twin or label)
         return joined

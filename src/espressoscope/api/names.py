@@ -29,7 +29,7 @@ def unique_names(sessions: Sequence[CameraSession], taken: Collection[str] = ())
     taken : collection of str
         Names in use.
     """
-    own = [clean_text(session.info.name) or session.info.url for session in sessions]
+    own = [clean_text(session.info.name) or session.info.shown.url for session in sessions]
     # Who has a name in the fleet file keeps it, whatever others call themselves.
     given = {session.name for session in sessions if session.name} - set(taken)
     counts = Counter([*own, *given])
@@ -39,7 +39,7 @@ def unique_names(sessions: Sequence[CameraSession], taken: Collection[str] = ())
             given.discard(session.name)
             names.append(session.name)
             continue
-        address = session.info.url.removeprefix("http://")
+        address = session.info.shown.url.removeprefix("http://")
         mac = session.info.mac
         candidates = [name] if counts[name] == 1 else []
         if name != address:

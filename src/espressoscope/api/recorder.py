@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import threading
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from espressoscope.api.follower import leave_frames, take_frames
+from espressoscope.api.record_progress import Patience, RecordProgress, progress_of
+from espressoscope.errors import RecordingError
 
 if TYPE_CHECKING:
     import concurrent.futures
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RecordProgress", "Recorder", "software"]
 
+_log = logging.getLogger(__name__)
 _SLICE_S = 0.2
 _LAST_S = 0.1
 """Time for frames that arrived before the end to be handed over."""
@@ -43,54 +46,21 @@ def software() -> str:
         return "espressoscope"
 
 
-@dataclass(frozen=True, slots=True)
-class RecordProgress:
-    """How the recording of one camera is doing.
-
-    Attributes
-    ----------
-    frames_written : int
-        Frames that the system has taken: they survive whatever becomes of this program.
-    bytes_written : int
-        Bytes of these.
-    dropped : int
-        Frames let go because the disk was too slow.
-    damaged : int
-        Broken frames, kept and marked.
-    gaps, missing : int
-        Places where frames are missing, and how many.
-    waiting : int
-        Frames not written yet.
-    segments : int
-        Files begun.
-    earlier : int
-        Frames from before the call, with `before`.
-    """
-
-    frames_written: int
-    bytes_written: int
-    dropped: int
-    damaged: int
-    gaps: int
-    missing: int
-    waiting: int
-    segments: int
-    earlier: int
-
-
 class Recorder:
     """A recording under way; use it in ``with``, or end it with `stop`.
 
     Leaving the ``with`` block waits for the end where one was given (`seconds`, `frames`), otherwise it ends
-    the recording. Breaks of a connection are mended, as in every stream; what is missing is in the log. What
-    the disk refuses ends it in order: `wait`, `stop` and leaving the block then raise RecordingError.
+    the recording. Cameras that lack `frames` and have sent nothing for 15 s are not waited for. Breaks of a
+    connection are mended, as in every stream; what is missing is in the log. What the disk refuses ends it in
+    order: `wait`, `stop` and leaving the block then raise RecordingError.
 
     Parameters
     ----------
     path : str or path
         Folder of the run: new, or empty.
     seconds, frames : optional
-        When to end; with both, whatever is first. `frames` is for each camera.
+        When to end; with both, whatever is first. `frames` is for each camera; the seconds count from
+        `begin`, or from this call with `before`.
     keep_free : int, optional
         Bytes of the disk to leave free; else 100 MB, or 2 % of a smaller disk.
     followers : set
@@ -101,8 +71,8 @@ class Recorder:
         Has the frames from before this call.
     before : float
         Seconds of them to begin with.
-    wall_offset_ns : int, optional
-        Of the frames' times, as for `Link`.
+    runtime : Runtime, optional
+        Whose clock the frames' times have.
     """
 
     def __init__(
@@ -115,7 +85,7 @@ class Recorder:
         only: frozenset[str] | None = None,
         keeper: FrameKeeper | None = None,
         before: float = 0.0,
-        wall_offset_ns: int | None = None,
+        runtime: Runtime | None = None,
     ) -> None:
         asked_ns = time.perf_counter_ns()
         if seconds is not None and not 0 < seconds < math.inf:
@@ -138,13 +108,32 @@ class Recorder:
         self._closed = False
         self._followers = followers
         self._writer = RunWriter(
-            path, software(), keep_free=keep_free, on_look=self._look, wall_offset_ns=wall_offset_ns
+            path,
+            software(),
+            keep_free=keep_free,
+            on_look=self._look,
+            wall_offset_ns=None if runtime is None else runtime.wall_offset_ns,
+            slept_before_ns=None if runtime is None else runtime.slept_before_ns,
         )
-        self._end = None if seconds is None else time.perf_counter() + seconds
+        self._seconds = seconds
+        self._end = None if seconds is None else asked_ns / 1e9 + seconds
+        self._begun = keeper is not None
+        self._patience = Patience()
         followers.add(self)  # from now on it ends in order, with the camera or fleet at the latest
         self._writer.start()
 
     # ---- for Camera and Fleet -----------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Count the seconds from now on: the cameras are recorded; `Camera` and `Fleet` call this."""
+        with self._lock:
+            self._patience = Patience()
+            if self._begun or self._seconds is None:
+                return
+            self._begun = True
+            self._end = time.perf_counter() + self._seconds
+            for _, session, track in self._places.values():
+                track.until_ns = round(self._end * 1e9) + session.link.wall_offset_ns
 
     def join(
         self,
@@ -161,14 +150,23 @@ class Recorder:
                 return
             track = self._writer.tracks.get(name)
             earlier = None
-            if track is None:
+            if track is not None:  # it was here before, and its new connection counts from 0
+                track.numbering.go_on()
+                self._connections.pop(name, None)
+                track.note("joined", "the camera is recorded again", self._writer.now_ns)
+            else:
                 earlier = None if self._keeper is None else self._keeper.of(name)
                 settings = self._known[name] = _values(session)
-                track = self._writer.add(
-                    name, {**_facts(session.info), **session.place, "settings": settings}
-                )
+                try:
+                    track = self._writer.add(
+                        name, {**_facts(session.info), **session.place, "settings": settings}
+                    )
+                except RecordingError:
+                    if self._writer.trouble is None:
+                        raise
+                    return  # the recording has ended, and says itself why
                 track.most_frames = self._frames
-                if self._end is not None:
+                if self._end is not None and self._begun:
                     track.until_ns = round(self._end * 1e9) + session.link.wall_offset_ns
             place = self._places[name] = (runtime, session, track)
         try:
@@ -201,6 +199,7 @@ class Recorder:
             place = self._places.pop(name, None)
         if place is not None:
             leave_frames([place])
+            place[2].note("left", "the camera is recorded no more", self._writer.now_ns)
 
     def _look(self) -> None:
         """Note what has changed beside the frames; on the recording's own thread, about once a second."""
@@ -253,20 +252,20 @@ class Recorder:
     @property
     def progress(self) -> Mapping[str, RecordProgress]:
         """How it is doing, by camera name."""
-        return {
-            name: RecordProgress(
-                track.frames_written,
-                track.bytes_written,
-                track.dropped,
-                track.damaged,
-                track.gaps,
-                track.lost,
-                track.waiting,
-                track.segments,
-                track.earlier,
-            )
-            for name, track in self._writer.tracks.items()
-        }
+        with self._lock:
+            fps = {name: session.link.stats.fps for name, (_, session, _) in self._places.items()}
+        return {name: progress_of(track, fps.get(name, 0.0)) for name, track in self._writer.tracks.items()}
+
+    @property
+    def in_vain(self) -> bool:
+        """Whether waiting is in vain: no camera has sent anything for 15 s that lacks some of the `frames`.
+
+        Without `frames`, that no camera has sent anything at all; always with a time to end. Ask again and
+        again.
+        """
+        tracks = self._writer.tracks.values()
+        silent = self._patience.is_over(tracks)
+        return silent and (self._frames is not None or not self.frames_written)
 
     @property
     def disk_left_s(self) -> float | None:
@@ -278,6 +277,8 @@ class Recorder:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the frames or the time asked for are there; true when they are. It is not ended by that.
+
+        False also when those cameras that lack `frames` have sent nothing for 15 s.
 
         Parameters
         ----------
@@ -292,7 +293,7 @@ class Recorder:
         deadline = math.inf if timeout is None else time.monotonic() + timeout
         while not self.over:
             left = deadline - time.monotonic()
-            if left <= 0:
+            if left <= 0 or (self._end is None and self._frames is not None and self.in_vain):
                 return False
             time.sleep(min(left, 0.02 if self._frames is not None else _SLICE_S / 2))
         if self._writer.trouble is not None:
@@ -333,8 +334,10 @@ class Recorder:
             self.close()
             return
         try:
-            if (self._end is not None or self._frames is not None) and not self._closed:
-                self.wait()
+            awaited = (self._end is not None or self._frames is not None) and not self._closed
+            if awaited and not self.wait():
+                lacking = [track.name for track in self._writer.tracks.values() if not track.complete]
+                _log.warning("%s has not all frames asked for: silent are %s", self.path, ", ".join(lacking))
         finally:
             self.stop()
 
@@ -349,4 +352,5 @@ def _values(session: CameraSession) -> dict[str, SettingValue | None]:
 
 
 def _facts(info: CameraInfo) -> dict[str, Any]:
+    info = info.shown  # its queries may hold passwords
     return {"url": info.url, "stream_url": info.stream_url, "mac": info.mac, "firmware": info.firmware}

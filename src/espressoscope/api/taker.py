@@ -18,7 +18,7 @@ from espressoscope.model import CameraInfo, Frame
 from espressoscope.timelapse.walk import Taking
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Coroutine, Mapping, Sequence
 
     from espressoscope.api.stream import FrameStream
     from espressoscope.lab.entries import Member
@@ -33,6 +33,8 @@ _LEAST_S: Final = 8.0
 _MOST_S: Final = 60.0
 _LAMP_S: Final = 5.0
 _LAMP_AGAIN_S: Final = 10.0
+_LAST_S: Final = 8.0
+"""For a camera to be reached once more at the end, when its lamp may be on."""
 _STALE_FRAMES: Final = 2
 _ACCEPT_DAMAGED: Final = 3
 """Attempts in a row after which a picture that is not whole is better than none."""
@@ -79,6 +81,11 @@ class CameraTaker:
     clock : RunClock
     stop : threading.Event
         Ends waits.
+
+    Attributes
+    ----------
+    place : mapping of str to str
+        ``plate`` and ``well``, where the fleet file tells them; empty until it has been reached.
     """
 
     def __init__(
@@ -92,10 +99,13 @@ class CameraTaker:
         self._camera: Camera | None = None
         self._known: CameraInfo | None = None
         self._lock = threading.Lock()
-        self._maybe_lit = schedule.lamp is not None  # a program that was killed may have left it on
+        self._maybe_lit = False
+        self._autolamp_off = False
         self._lamp_again = 0.0
+        self._closed = False
         self._damaged = 0
         self._stream: FrameStream | None = None
+        self.place: Mapping[str, str] = {}
 
     @property
     def given(self) -> str:
@@ -108,35 +118,32 @@ class CameraTaker:
         return self._known
 
     def remember(self, facts: Mapping[str, Any], name: str) -> None:
-        """Use what an earlier program has found out, so that it is found wherever it is by now."""
+        """Use what an earlier program has found out, so that it is found wherever it is by now.
+
+        That program may have been killed with the lamp on: `tidy` sees to it.
+        """
+        self._maybe_lit = self._schedule.lamp is not None
         url, mac = facts.get("url"), facts.get("mac")
         if self._known is None and isinstance(url, str) and isinstance(mac, str):
-            stream, firmware = facts.get("stream_url"), facts.get("firmware")
-            self._known = CameraInfo(
-                name,
-                url,
-                stream if isinstance(stream, str) else None,
-                mac,
-                str(firmware or "unknown"),
-                "given",
-            )
+            stream, firmware = facts.get("stream_url"), str(facts.get("firmware") or "unknown")
+            stream = stream if isinstance(stream, str) else None
+            self._known = CameraInfo(name, url, stream, mac, firmware, "given")
 
     # ---- before it begins ---------------------------------------------------------------------------
 
     def try_out(self) -> Trial:
         """Take a point once, to see what it needs."""
         began = time.monotonic()
-        taking: Taking | None = None
+        frames: Sequence[Frame] = ()
         error: CameraError | None = None
         try:
             self._opened(strict=True)
             began = time.monotonic()
-            taking = self._attempt(_MOST_S)
+            frames = self._attempt(_MOST_S).frames
         except CameraError as trouble:
             error = trouble
         seconds = time.monotonic() - began
         info = self._known
-        frames = [] if taking is None else taking.frames
         return Trial(
             clean_text(self.given if info is None else info.name) or "camera",
             {} if info is None else _facts(info),
@@ -171,6 +178,8 @@ class CameraTaker:
 
     def interrupt(self) -> None:
         """End what it is doing; from another thread. The lamp is still switched off."""
+        if self._closed:
+            return  # what it does now is that
         camera = self._camera
         if camera is not None:
             camera._cancel_calls()
@@ -180,12 +189,45 @@ class CameraTaker:
 
     def close(self) -> None:
         """Let the camera go, with the lamp off if it can be reached; twice does nothing."""
+        with self._lock:
+            first, self._closed = not self._closed, True
         try:
-            if self._maybe_lit and self._camera is not None:
-                with contextlib.suppress(CameraError):
-                    self._lamp_off()
+            if first and (self._maybe_lit or self._autolamp_off):
+                self._leave_dark()
         finally:
             self._let_go()
+
+    def _leave_dark(self) -> None:
+        """Switch the lamp off for good; where that fails, once more from the start. Bounded in time."""
+        for _ in range(2):
+            try:
+                if self._camera is None:
+                    self._camera = self._reached_again()
+                if self._maybe_lit:
+                    self._lamp_off()
+                if self._autolamp_off:
+                    result = _set(self._camera, {"autolamp": True}, strict=False).get("autolamp")
+                    self._autolamp_off = result is None or not result.ok
+            except CameraError as error:
+                _log.info("%s: %s", self.given, error)
+            if not (self._maybe_lit or self._autolamp_off):
+                return
+            self._let_go()
+        name = self.given if self._known is None else self._known.name
+        if self._maybe_lit:
+            _log.error("%s (%s): its lamp may still be on: it could not be switched off", name, self.given)
+        elif self._autolamp_off:
+            _log.warning("%s (%s): its setting autolamp could not be switched on again", name, self.given)
+
+    def _reached_again(self) -> Camera:
+        camera = self._named_camera()
+        try:
+            runtime, session = camera._attach()
+            camera._run(runtime, _within(session.reach(), _LAST_S, "connect", self.given))
+        except BaseException:
+            camera.close()
+            raise
+        return camera
 
     def _opened(self, *, strict: bool = False) -> Camera:
         """Reach it, and give it the size and quality asked for."""
@@ -196,6 +238,7 @@ class CameraTaker:
             camera.open()
             self._known = camera.info
             self._camera = camera
+            self.place = dict(camera._opened()[1].place)
         wanted = {
             name: value
             for name, value in (("framesize", self._schedule.framesize), ("quality", self._schedule.quality))
@@ -310,6 +353,7 @@ class CameraTaker:
         automatic = camera.settings.get("autolamp")
         if automatic is not None and automatic.value is True:
             values["autolamp"] = False  # it would light the lamp for its own pictures only
+            self._autolamp_off = True
         _set(camera, values, strict=True)
         self._clock.clock.sleep(self._schedule.settle_ns / 1e9, self._stop)
         if self._stop.is_set():
@@ -329,17 +373,17 @@ def _set(camera: Camera, values: Mapping[str, SettingValue], *, strict: bool) ->
 
 def _bounded(camera: Camera, work: Coroutine[Any, Any, _T], limit_s: float, phase: str) -> _T:
     """Run a call that must not take longer than this."""
+    runtime, session = camera._opened()
+    return camera._run(runtime, _within(work, limit_s, phase, session.camera))
 
-    async def limited() -> _T:
+
+async def _within(work: Coroutine[Any, Any, _T], limit_s: float, phase: str, camera: str) -> _T:
+    try:
         async with asyncio.timeout(limit_s):
             return await work
-
-    runtime, session = camera._opened()
-    try:
-        return camera._run(runtime, limited())
     except TimeoutError:
         raise CameraTimeout(
-            f"not done within {limit_s:.3g} s", phase=phase, timeout_s=limit_s, camera=session.camera,
+            f"not done within {limit_s:.3g} s", phase=phase, timeout_s=limit_s, camera=camera,
             hint="Its radio or its processor is too slow: a smaller framesize, or a longer interval",
         ) from None  # fmt: skip
 
@@ -350,4 +394,5 @@ def _age_ns(camera: Camera, frame: Frame) -> int:
 
 
 def _facts(info: CameraInfo) -> dict[str, Any]:
+    info = info.shown  # its queries may hold passwords
     return {"url": info.url, "stream_url": info.stream_url, "mac": info.mac, "firmware": info.firmware}

@@ -158,7 +158,12 @@ class TimeLapse:
 
         single = isinstance(cameras, str | CameraInfo | Member)
         self._cameras: list[str | CameraInfo | Member] = [cameras] if single else list(cameras)  # type: ignore[list-item, arg-type]
-        given = [str(card_of(camera)) for camera in self._cameras]
+        cards = [card_of(camera) for camera in self._cameras]
+        if len({str(c) if c.address is None or not c.address.host else c.address.url for c in cards}) < len(
+            cards
+        ):
+            raise ValueError("a camera is named twice")
+        given = [str(card) for card in cards]
         self.path = Path(path).expanduser().absolute()
         self.warnings: list[str] = []
         self.forecast: Forecast | None = None

@@ -52,7 +52,7 @@ def _show_header(out: Output, info: es.CameraInfo) -> None:
     text = Text()
     text.append(clean(info.name), "bold")
     text.append(f"  {clean(info.firmware)}\n")
-    text.append(f"control  {clean(info.url)}\nstream   {clean(info.stream_url or 'none')}")
+    text.append(f"control  {clean(info.shown.url)}\nstream   {clean(info.shown.stream_url or 'none')}")
     if info.mac:
         text.append(f"\nMAC      {clean(info.mac)}")
     out.say(text)

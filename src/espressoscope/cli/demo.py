@@ -160,7 +160,7 @@ class _Demo:
     def _open(self, infos: list[es.CameraInfo], *, restore: bool) -> None:
         self._fleet = fleet = self._stack.enter_context(es.Fleet(infos))
         known = [camera.info for camera in fleet.values()]
-        labels = unique_labels([(i.name, i.mac, i.url.removeprefix("http://")) for i in known])
+        labels = unique_labels([(i.name, i.mac, i.shown.url.removeprefix("http://")) for i in known])
         self._cameras = [
             DemoCamera(camera, label, restore=restore)
             for camera, label in zip(fleet.values(), labels, strict=True)

@@ -69,13 +69,14 @@ def discover(
 
 def as_keys(info: es.CameraInfo, *, found_by: bool = True) -> dict[str, Any]:
     """Give a camera as ``--json`` shows it."""
+    info = info.shown
     names = ("name", "url", "stream_url", "mac", "firmware", *(("found_by",) if found_by else ()))
     return {name: getattr(info, name) for name in names}
 
 
 def camera_table(infos: Iterable[es.CameraInfo], *, found_by: bool = True) -> Any:
     """Show cameras as a table; boards of one name with what tells them apart."""
-    infos = list(infos)
+    infos = [info.shown for info in infos]
     counts = Counter(info.name for info in infos)
     table = plain_table("NAME", "FIRMWARE", "ADDRESS", "STREAM", *(("FOUND BY",) if found_by else ()))
     for info in infos:
@@ -136,7 +137,8 @@ class SearchDisplay:
     def _add(self, info: es.CameraInfo) -> None:
         self._found.append(info)
         if self._live is None:
-            cells = (f"{clean(info.label):<24}", f"{clean(info.firmware):<15}", f"{clean(info.url):<28}")
+            url = clean(info.shown.url)
+            cells = (f"{clean(info.label):<24}", f"{clean(info.firmware):<15}", f"{url:<28}")
             self._out.say("  ".join([*cells, clean(info.found_by)]))
         self._draw()
 

@@ -126,6 +126,10 @@ def export(
                     force=force,
                     on_progress=tell,
                 )
+            except es.ExportError as error:
+                if _concerns(output, opened.path):
+                    raise WrongUse(error.message, error.hint) from error
+                raise
             except ValueError as error:  # what could not be seen before: a well that is none, a wild time
                 raise WrongUse(str(error)) from error
         for each in done.cameras:
@@ -141,6 +145,12 @@ def _is_taken(output: Path) -> bool:
         return os.path.lexists(output) and not (output.is_dir() and next(output.iterdir(), None) is None)
     except OSError:
         return True
+
+
+def _concerns(output: Path, run: Path) -> bool:
+    """Whether the result would be in the recording's place, or in its folder."""
+    real, home = Path(os.path.realpath(output.expanduser())), Path(os.path.realpath(run))
+    return real == home or home in real.parents or real in home.parents
 
 
 def _time_of(text: str | None, option: str) -> datetime | float | None:

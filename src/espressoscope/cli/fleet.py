@@ -101,7 +101,7 @@ def add(
         for known, state in states:
             member = lab.members[known]
             run.out.json(**member_keys(member), state=state)
-            run.out.say(f"{clean(member.name):<24}  {clean(member.url):<28}  {state}")
+            run.out.say(f"{clean(member.name):<24}  {clean(member.info.shown.url):<28}  {state}")
         if states:
             count = "one camera" if len(lab.members) == 1 else f"{len(lab.members)} cameras"
             run.out.say(f"{count} in {clean(lab.path)}", "dim")
@@ -171,7 +171,8 @@ def list_members(
                 **member_keys(member), **({"answers": not message, "message": message} if check else {})
             )
             profile = f"{member.profile} (kept)" if member.keep_profile and member.profile else member.profile
-            cells = (member.name, member.mac, member.url, member.firmware, member.plate, member.well, profile)
+            url = member.info.shown.url
+            cells = (member.name, member.mac, url, member.firmware, member.plate, member.well, profile)
             for name, cell in zip(_COLUMNS, cells, strict=True):
                 columns[name].append(Text(clean(cell or "-")))
             if check:

@@ -61,4 +61,4 @@ def chosen(lab: "es.FleetFile", names: Iterable[str] | None) -> "list[es.Member]
 def member_keys(member: "es.Member") -> dict[str, Any]:
     """Give a member as ``--json`` shows it."""
     keys = ("name", "mac", "url", "firmware", "profile", "keep_profile", "plate", "well")
-    return {key: getattr(member, key) for key in keys}
+    return {key: getattr(member, key) for key in keys} | {"url": member.info.shown.url or None}

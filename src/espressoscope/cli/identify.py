@@ -31,7 +31,7 @@ def identify(
     JSON keys: camera url mac firmware blinked. Exit code 1 when the board has no lamp.
     """
     with CommandRun(as_json, verbose) as run, camera_at(camera) as cam:
-        info = cam.info
+        info = cam.info.shown
         who = f"{clean(info.name)} at {clean(info.url)}, MAC {clean(info.mac or 'unknown')}"
         run.out.say(f"{who}: look for its lamp ...")
         blinked = True

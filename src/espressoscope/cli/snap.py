@@ -71,7 +71,8 @@ def snap(
             output_folder(folder)
         with _Crew(opened, framesize) as crew:
             infos = crew.open(run)
-            labels = unique_labels([(i.name, i.mac, i.url.removeprefix("http://")) for i in infos.values()])
+            shown = [info.shown for info in infos.values()]
+            labels = unique_labels([(i.name, i.mac, i.url.removeprefix("http://")) for i in shown])
             names = dict(zip(infos, labels, strict=True))
             for index, frame in crew.take(run):
                 try:

@@ -121,7 +121,7 @@ class _Streaming:
     def run(self, source: Any, damaged: bool) -> None:
         """Take frames until the end; then say what there was, whatever the end was."""
         out = self._run.out
-        out.say(f"Streaming from {clean(self._name)} ({clean(self._camera.info.url)}); Ctrl-C ends")
+        out.say(f"Streaming from {clean(self._name)} ({clean(self._camera.info.shown.url)}); Ctrl-C ends")
         display = _Display(out, self._camera)
         try:
             with display, self._camera.stream(source, timeout=_POLL_S, damaged=damaged) as frames:

@@ -67,6 +67,10 @@ def timelapse(
     on_missed: Annotated[
         str | None, typer.Option(metavar="COMMAND", help="Run this when points are missed; not by a shell.")
     ] = None,
+    keep_free: Annotated[
+        int | None,
+        typer.Option(metavar="MB", min=0, help="Leave so much of the disk free; else 100 MB, or 2 %."),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Begin though the disk will not do, or a camera is too slow.")
     ] = False,
@@ -119,6 +123,7 @@ def timelapse(
                 quality=quality,
                 on_missed=on_missed,
                 on_point=lambda name, line: _put(news, (name, line)),
+                keep_free=None if keep_free is None else keep_free * 10**6,
                 force=force,
             )
         except ValueError as error:

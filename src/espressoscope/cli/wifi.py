@@ -78,7 +78,7 @@ def wifi(
                     words=step.words,
                     advice=step.advice,
                     name=None if info is None else info.name,
-                    url=None if info is None else info.url,
+                    url=None if info is None else info.shown.url,
                     mac=None if info is None else info.mac,
                 )
                 run.out.say(Text(clean(step.words), _STYLES[step.ok]))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from espressoscope.errors import ConnectError, ConnectReason, UnsupportedError
+from espressoscope.model import shown_url
 
 __all__ = ["Address", "clean_text", "parse_address"]
 
@@ -43,11 +44,11 @@ class Address:
 
     @property
     def url(self) -> str:
-        """The address as a URL, without the password."""
+        """The address as a URL, without the password; `str` hides those in a query, too."""
         return f"http://{self.netloc}{self.path}"
 
     def __str__(self) -> str:
-        return self.url if self.path else self.netloc
+        return shown_url(self.url) if self.path else self.netloc
 
 
 def netloc(host: str, port: int) -> str:
@@ -78,7 +79,7 @@ def parse_address(text: str) -> Address:
     """
     rest = text.strip()
     # Up to the last @: a password may hold one, and a slash that cuts the URL short, unquoted by mistake.
-    shown = clean_text(re.sub(r"^(.*?://)?.*@", r"\1", rest, flags=re.DOTALL), 100)
+    shown = shown_url(clean_text(re.sub(r"^(.*?://)?.*@", r"\1", rest, flags=re.DOTALL), 100))
     scheme, separator, after = rest.partition("://")
     path = ""
     if separator:

@@ -15,6 +15,7 @@ from espressoscope.device.identify import Identity, identify_or_raise
 from espressoscope.engine.approach import RECONNECT_TIMEOUT_S, OpenedStream, find_out
 from espressoscope.engine.whereabouts import other_camera
 from espressoscope.errors import CameraError, ConnectError, ConnectReason
+from espressoscope.model import shown_url
 
 if TYPE_CHECKING:
     from espressoscope.engine.locator import Locator
@@ -117,7 +118,8 @@ async def _elsewhere(address: Address, info: CameraInfo, locator: Locator) -> Fo
         _log.info("%s was not found elsewhere: %s", info.name, error)
         return None
     if url != info.url:
-        _log.warning("%s has moved from %s to %s", info.name, info.url or "an unknown address", url)
+        before = shown_url(info.url) or "an unknown address"
+        _log.warning("%s has moved from %s to %s", info.name, before, shown_url(url))
     return base, identity
 
 

@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from espressoscope.errors import CameraError, ConnectError, ConnectReason
+from espressoscope.model import shown_url
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -107,12 +108,12 @@ class Whereabouts:
                 return
             if url != info.url:
                 await self._move_to(url)
-                _log.warning("%s has moved from %s to %s", info.name, info.url, url)
+                _log.warning("%s has moved from %s to %s", info.name, shown_url(info.url), shown_url(url))
         except CameraError as error:
-            _log.info("%s: the search for it ended: %s", info.url, error)
+            _log.info("%s: the search for it ended: %s", shown_url(info.url), error)
             return
         except Exception:  # noqa: BLE001 - a task boundary; the link goes on trying
-            _log.exception("%s: the search for it failed by a mistake of ours", info.url)
+            _log.exception("%s: the search for it failed by a mistake of ours", shown_url(info.url))
             return
         self._link.hurry()
 
@@ -138,6 +139,6 @@ def other_camera(info: CameraInfo, identity: Identity) -> ConnectError | None:
         f"another camera answers there now: {found.name} ({found.mac or found.firmware}), "
         f"not {info.name} ({info.mac or info.firmware})",
         reason=ConnectReason.NOT_A_CAMERA,
-        camera=info.url.removeprefix("http://"),
+        camera=shown_url(info.url).removeprefix("http://"),
         hint="Its address has been given to another one: search for it with `espressoscope discover`",
     )

@@ -13,13 +13,13 @@ from espressoscope.export.chosen import Chosen
 from espressoscope.export.jpegs import TABLE_NAME, write_jpegs
 from espressoscope.export.mkv import require_av, write_mkv
 from espressoscope.export.omezarr import Image, arrange, places_of, write_ome_zarr
+from espressoscope.export.owned import MARK, NOTE_NAME
 from espressoscope.export.report import Exported, ExportProgress, Meter
 from espressoscope.export.sheet import evenly, write_sheet
 from espressoscope.export.staging import (
-    MARK,
-    NOTE_NAME,
     check_free,
     check_name,
+    check_place,
     left_behind,
     staged,
     write_json,
@@ -92,8 +92,9 @@ def export(
         raise ValueError(f"there is no format {to!r}: there are {', '.join(FORMATS)}")
     if count is not None and count < 1:
         raise ValueError("count must be positive")
-    chosen, notes = _choose(run, cameras, begin, end)
     out = Path(out).expanduser().absolute()
+    check_place(out, run.path)
+    chosen, notes = _choose(run, cameras, begin, end)
     job = _Job(run, out, force, chosen, software, on_progress, notes)
     for left in left_behind(out):
         notes.append(f"{left} was left by an export that was killed (or is under way): it may be deleted")
@@ -204,7 +205,8 @@ def _to_mkv(job: _Job) -> None:
             if number:
                 job.notes.append(f"{chosen.name} changed its picture size: {number + 1} files")
         if not one_file:
-            write_json(early / NOTE_NAME, {MARK: job.about("mkv")})
+            films = sorted(path.name for path in early.iterdir())
+            write_json(early / NOTE_NAME, {MARK: {**job.about("mkv"), "files": films}})
     job.end(meters)
 
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from espressoscope.export import metadata
+from espressoscope.export.owned import MARK
 from espressoscope.export.shards import OWN_SLOTS, link_shards, linkable, write_shards
-from espressoscope.export.staging import MARK, write_json
+from espressoscope.export.staging import write_json
 from espressoscope.export.times import iso_utc
 from espressoscope.recording.layout import NO_TIME, SLOTS, STATUSES
 

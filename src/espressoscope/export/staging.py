@@ -1,7 +1,8 @@
 """A result is there whole or not at all: made under another name in the same folder, then renamed.
 
 What a killed program leaves is hidden, and ends with `SUFFIX`. Nothing is ever replaced unless that is
-asked for, and a folder only when it is an export of ours, or empty.
+asked for, and a folder only when it is an export of ours without a file of somebody else's, or empty. What is
+replaced is a name: no file that is there is ever opened for writing, for it may be one with the recording's.
 """
 
 from __future__ import annotations
@@ -14,29 +15,24 @@ import shutil
 from typing import TYPE_CHECKING, Any, Final
 
 from espressoscope.errors import ExportError
+from espressoscope.export.owned import is_ours, part_of_run, stray_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 __all__ = [
-    "MARK",
-    "NOTE_NAME",
     "SUFFIX",
     "cannot_export",
     "check_free",
     "check_name",
+    "check_place",
     "left_behind",
     "staged",
     "write_json",
 ]
 
 SUFFIX: Final = ".espressoscope-part"
-NOTE_NAME: Final = "export.json"
-"""File of a folder that tells what it is; an OME-Zarr has it in its attributes."""
-MARK: Final = "espressoscope"
-"""Key under which it is told."""
-_MOST_JSON: Final = 64 * 2**20
 _FULL: Final = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 # Answers of file systems and systems without hard links (FAT, some network shares).
 _NO_LINKS: Final = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EINVAL}
@@ -108,7 +104,8 @@ def staged(out: Path, *, folder: bool, replace: bool) -> Iterator[Path]:
     folder : bool
         The result is a folder, which is made; else a file, which is not.
     replace : bool
-        What has that name now is replaced: a file, an empty folder, or an export of ours.
+        What has that name now is replaced: a file, an empty folder, or an export of ours in which nothing
+        else is.
 
     Raises
     ------
@@ -135,6 +132,22 @@ def staged(out: Path, *, folder: bool, replace: bool) -> Iterator[Path]:
         raise cannot_export(out, error) from error
 
 
+def check_place(out: Path, run: Path) -> None:
+    """Refuse a result in the folder of a recording, or in the place of one; by no option.
+
+    Raises
+    ------
+    ExportError
+    """
+    where = part_of_run(out, run)
+    if where is not None:
+        raise ExportError(
+            f"{out} is {where}, which an export never changes",
+            path=str(out),
+            hint="Choose a place outside of the recording",
+        )
+
+
 def check_name(out: Path, *, folder: bool, replace: bool) -> None:
     """Refuse a name that is taken, or that `replace` would destroy something else by.
 
@@ -149,8 +162,10 @@ def check_name(out: Path, *, folder: bool, replace: bool) -> None:
         why, hint = "exists already", "Choose another name, or have it replaced (--force)"
     elif folder and not out.is_dir():
         why, hint = "is a file, and this export a folder", "Choose another name"
-    elif folder and not _is_ours(out):
+    elif folder and not is_ours(out):
         why, hint = "is no export, and is not replaced", "Choose another name, or an empty folder"
+    elif folder and (stray := stray_file(out)) is not None:
+        why, hint = f"has a file that no export wrote: {stray}", "Move it away, or choose another name"
     elif not folder and not out.is_file():
         why, hint = "is not a file, and this export is one", "Choose another name"
     if why:
@@ -162,17 +177,6 @@ def _is_empty(folder: Path) -> bool:
         return folder.is_dir() and next(folder.iterdir(), None) is None
     except OSError:
         return False
-
-
-def _is_ours(folder: Path) -> bool:
-    for name, keys in ((NOTE_NAME, (MARK,)), ("zarr.json", ("attributes", MARK))):
-        with contextlib.suppress(OSError, ValueError, RecursionError), (folder / name).open("rb") as file:
-            content = json.loads(file.read(_MOST_JSON))
-            for key in keys:
-                content = content.get(key) if isinstance(content, dict) else None
-            if isinstance(content, dict):
-                return True
-    return False
 
 
 def _remove(path: Path) -> None:

@@ -156,7 +156,8 @@ async def _search(places: Places, around: Surroundings, tell: Callable[[Finding]
         for said in await _in_vain(places, around, given):
             tell(said)
         return
-    named = ", ".join(f"{info.name} at {info.url.removeprefix('http://')}" for info in infos[:_MOST_NAMED])
+    shown = [info.shown for info in infos[:_MOST_NAMED]]
+    named = ", ".join(f"{info.name} at {info.url.removeprefix('http://')}" for info in shown)
     if len(infos) > _MOST_NAMED:
         named += " and others"
     count = "One camera" if len(infos) == 1 else f"{len(infos)} cameras"

@@ -189,7 +189,7 @@ class Draft:
         """Take over what is known of a camera now."""
         member = self.find_camera(info)
         if member is None:
-            raise KeyError(f"{info.url} is none of the cameras of {self.path}")
+            raise KeyError(f"{info.shown.url} is none of the cameras of {self.path}")
         if info.url and info.url != member.url:
             self._put(member.name, "url", _with_login(info.url, member))
         if info.mac and member.mac is None:

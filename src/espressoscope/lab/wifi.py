@@ -328,4 +328,4 @@ class _Hunt:
             return _step("alone", info, ssid=self._ssid)
         if board is not None and board.ssid and board.ssid != self._ssid:
             return _step("elsewhere", info, ssid=self._ssid, other=board.ssid)
-        return _step("found", info, name=self._name, host=info.url.removeprefix("http://"))
+        return _step("found", info, name=self._name, host=info.shown.url.removeprefix("http://"))

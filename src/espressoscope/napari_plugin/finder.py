@@ -108,7 +108,7 @@ class Finder(QWidget):
         self._session.find()
 
     def _found(self, info: CameraInfo) -> None:
-        address = info.url.removeprefix("http://")
+        address = info.shown.url.removeprefix("http://")
         item = QListWidgetItem(f"{info.label}   {address}   {info.firmware}")
         item.setData(_INFO, info)
         self.results.addItem(item)

@@ -95,7 +95,7 @@ def describe(picture: Snapped) -> dict[str, Any]:
         "camera": picture.camera,
         "name": info.name,
         "mac": info.mac,
-        "url": info.url,
+        "url": info.shown.url,
         "firmware": info.firmware,
         "time": _iso(frame.received_ns),
         "time_ns": frame.received_ns,

@@ -103,6 +103,7 @@ class CameraBook:
         self._shaper = Shaper()
         self._segment: SegmentWriter | None = None
         self._last_sequence = -1
+        self._kept: list[Frame] = []  # of the point at work: what the files have
         self._found: dict[int, Entries] = {}
         self.ledger = Ledger(folder)
         try:
@@ -125,7 +126,7 @@ class CameraBook:
         numbers = [int(found[1]) for path in paths if (found := _SEGMENT_NAME.match(path.name))]
         stored: list[Entries] = []
         # Earlier ones were closed before the next was begun, and their points have lines.
-        for path in paths if self.ledger.last is None else paths[-1:]:
+        for path in paths if self.ledger.last is None else reversed(paths):
             try:
                 segment = Segment(path)
                 if not segment.contents.closed:
@@ -134,6 +135,8 @@ class CameraBook:
             except ValueError:
                 continue  # no segment: left as it is, and its number not used again
             stored.append(segment.contents.entries)
+            if self.ledger.last is not None and len(stored[-1]):
+                break  # one without frames, begun before a power cut, tells nothing
         entries = np.concatenate(stored) if stored else None
         if entries is not None and len(entries):
             self._last_sequence = int(entries["sequence"].max())
@@ -243,14 +246,17 @@ class CameraBook:
         if shutil.disk_usage(self.folder).free < self._keep_free:
             raise OSError(errno.ENOSPC, "the disk is nearly full")
         first = point.number * self._burst
-        numbered = [
+        if self._kept and self._kept[0].sequence < first:
+            self._kept = []
+        fresh = [
             Frame(
                 frame.jpeg, first + place, frame.received_ns, frame.device_ns, frame.width, frame.height,
                 self.name, frame.status,
             )
             for place, frame in enumerate(frames[: self._burst])
         ]  # fmt: skip
-        self._store([frame for frame in numbered if frame.sequence > self._last_sequence])
+        self._store([frame for frame in fresh if frame.sequence > self._last_sequence])
+        numbered = self._kept or fresh  # not those of this attempt where an earlier one has stored some
         damaged = any(frame.status not in ("ok", "duplicate") for frame in numbered)
         outcome = "damaged" if damaged else "taken" if len(numbered) >= self._burst else "partial"
         line = Line(
@@ -265,7 +271,9 @@ class CameraBook:
             numbered[0].height,
             point.attempts,
         )
-        return self.ledger.add([line])[0]
+        added = self.ledger.add([line])[0]
+        self._kept = []
+        return added
 
     def missed(self, lines: Sequence[Line]) -> list[Line]:
         """Write the lines of points that have no picture.
@@ -318,6 +326,7 @@ class CameraBook:
                 except PartlyStored as trouble:
                     raise trouble.error from trouble
             self._last_sequence = frame.sequence
+            self._kept.append(frame)
             self._log.frame(frame, lost, self._number_of_last(), page)
         segment = self._segment
         if segment is None:

@@ -349,13 +349,25 @@ def is_written(folder: Path) -> bool:
     OSError
     """
     try:
-        descriptor = os.open(folder / LOCK_NAME, os.O_RDWR)
-    except OSError:
-        return False  # nobody has it, or it cannot be looked at
+        # Windows locks only what may be written; elsewhere another user may look at it as well.
+        descriptor = os.open(folder / LOCK_NAME, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    except PermissionError:
+        return _says_running(folder)
     try:
         return not _free(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _says_running(folder: Path) -> bool:
+    """Tell what `run.json` says; after a kill it is wrong."""
+    try:
+        with (folder / RUN_NAME).open("rb") as file:
+            return bool(json.loads(file.read(_MOST_JSON))["timelapse"]["state"] == "running")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
 
 
 if sys.platform == "win32":

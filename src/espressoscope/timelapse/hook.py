@@ -36,8 +36,14 @@ _MOST_VALUE: Final = 300
 _log = logging.getLogger(__name__)
 
 
-def words_of(command: str) -> list[str]:
+def words_of(command: str, *, windows: bool = sys.platform == "win32") -> list[str]:
     """Take a command apart.
+
+    Parameters
+    ----------
+    command : str
+    windows : bool
+        Backslashes are separators of folders.
 
     Raises
     ------
@@ -45,9 +51,11 @@ def words_of(command: str) -> list[str]:
         It is empty, a quote is open, or there is no such program.
     """
     try:
-        words = shlex.split(command, posix=sys.platform != "win32")
+        words = shlex.split(command, posix=not windows)
     except ValueError as error:
         raise ValueError(f"the command {command!r} cannot be read: {error}") from None
+    if windows:  # the quotes are left around words there
+        words = [word[1:-1] if len(word) > 1 and word[0] == word[-1] and word[0] in "\"'" else word for word in words]
     if not words:
         raise ValueError("the command is empty")
     words = [os.path.expanduser(words[0]), *words[1:]]

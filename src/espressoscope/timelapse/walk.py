@@ -62,7 +62,10 @@ class Taker(Protocol):
         ...
 
     def tidy(self) -> None:
-        """See to it that the lamp is off, where that is not certain; called between points."""
+        """See to it that the lamp is off, where that is not certain.
+
+        Called at the start, between points and at the end.
+        """
         ...
 
 
@@ -114,6 +117,7 @@ class Walk:
         FolderGone
             There is no folder to write to any more.
         """
+        self._taker.tidy()  # an earlier program may have been killed with the lamp on
         found = self._book.settle_found(self._course.due_ns)
         if found:
             self._tell(found)
@@ -122,6 +126,7 @@ class Walk:
             now_ns = self._clock.now_ns()
             match self._course.next(now_ns):
                 case Over():
+                    self._taker.tidy()
                     return True
                 case Wait(until_ns):
                     self._wait(until_ns)
