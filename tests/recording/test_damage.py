@@ -14,8 +14,20 @@ import pytest
 
 from espressoscope.errors import RecordingError
 from espressoscope.recording import tiff
-from espressoscope.recording.layout import FIRST_DIRECTORY, FIRST_LINK, HEADER_SIZE, MAGIC, PROLOGUE_AT
-from espressoscope.recording.reader import open_run
+from espressoscope.recording.contents import walk_contents
+from espressoscope.recording.layout import (
+    FIRST_DIRECTORY,
+    FIRST_LINK,
+    HEADER_SIZE,
+    MAGIC,
+    NO_SHAPE,
+    PROLOGUE_AT,
+    RECORDS_AT,
+    Header,
+    Kind,
+    pack_prologue,
+)
+from espressoscope.recording.reader import open_run, parsed_json
 from espressoscope.recording.repair import repair_run
 from espressoscope.recording.writer import RunWriter
 from recording_support import SOFTWARE, Source, facts, pages_of
@@ -178,7 +190,67 @@ def test_a_broken_run_json_hides_no_frame(
     assert done.lines == FRAMES
     (recording,) = open_run(tmp_path / "run").values()
     assert [frame.jpeg for frame in recording] == pages_of(recording.segments[0].path)
-    json.loads((tmp_path / "run" / "run.json").read_bytes())
+    told = json.loads((tmp_path / "run" / "run.json").read_bytes())
+    assert told["state"] == "repaired"
+    aside = tmp_path / "run" / "run.json.damaged"
+    assert aside.exists() == (not isinstance(parsed_json(text), dict))
+    if aside.exists():
+        assert aside.read_bytes() == text
+        (tmp_path / "run" / "run.json").write_bytes(b"worse")
+        repair_run(tmp_path / "run", SOFTWARE)
+        assert aside.read_bytes() == text
+        assert aside.with_name("run.json.damaged-2").read_bytes() == b"worse"
+
+
+def test_a_run_json_that_the_system_does_not_give_is_left_alone(
+    closed: tuple[Path, list[Frame]], tmp_path: Path
+) -> None:
+    folder, _ = closed
+    shutil.copytree(folder, tmp_path / "run")
+    path = tmp_path / "run" / PATH
+    path.write_bytes(path.read_bytes()[:-100])
+    (tmp_path / "run" / "run.json").unlink()
+    (tmp_path / "run" / "run.json").mkdir()  # the nearest to a disk that gives an error
+    with pytest.raises(RecordingError, match="left as it is") as told:
+        repair_run(tmp_path / "run", SOFTWARE)
+    assert told.value.hint
+    assert (tmp_path / "run" / "run.json").is_dir()
+    assert not list((tmp_path / "run").glob("*.damaged"))
+    assert len(pages_of(path)) == FRAMES - 1  # brought in order first
+
+
+def test_repair_keeps_what_is_told_of_cameras_that_are_not_here(
+    closed: tuple[Path, list[Frame]], tmp_path: Path
+) -> None:
+    shutil.copytree(closed[0], tmp_path / "run")
+    path = tmp_path / "run" / "run.json"
+    told = json.loads(path.read_bytes())
+    away = {"name": "B2", "folder": "B2", "mac": "02:00:00:00:00:02"}
+    path.write_text(json.dumps({**told, "state": "recording", "cameras": [*told["cameras"], away]}))
+    repair_run(tmp_path / "run", SOFTWARE)
+    assert json.loads(path.read_bytes())["cameras"][1] == away
+
+
+def test_damage_without_end_is_walked_in_linear_time() -> None:
+    whole = Header(Kind.TORN, 0, 0, 0, 0, 0, 0, 0, 0, NO_SHAPE).pack()
+    broken = whole[:-1] + bytes([whole[-1] ^ 1])
+    start = bytearray(RECORDS_AT)
+    prologue = pack_prologue(0, 0, bytes(16))
+    start[PROLOGUE_AT : PROLOGUE_AT + len(prologue)] = prologue
+    for apart in (0, 200, 5000, 100_000):
+        pair = broken + bytes(apart) + whole
+        data = bytes(start) + pair * (2_000_000 // len(pair))
+        count = 0
+
+        def read(length: int, offset: int, data: bytes = data) -> bytes:
+            nonlocal count
+            count += length
+            return data[offset : offset + length]
+
+        contents = walk_contents(read, len(data))
+        assert contents is not None
+        assert contents.damaged == 2_000_000 // len(pair)
+        assert count < 5 * len(data)
 
 
 def test_nothing_at_all_is_said_to_be_nothing(tmp_path: Path) -> None:

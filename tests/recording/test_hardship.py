@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import os
 import shutil
 import time
 from typing import TYPE_CHECKING
@@ -11,8 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 import espressoscope as es
-from espressoscope.recording.files import PlainFile
+from espressoscope.recording.files import PlainFile, patiently
 from espressoscope.recording.reader import open_run
+from espressoscope.recording.run_facts import RunClock
 from espressoscope.recording.writer import RunWriter
 from espressoscope.sim import SimulatedCamera
 from recording_support import SOFTWARE, Source, facts, pages_of
@@ -74,6 +77,82 @@ def test_a_clock_that_jumps_back_moves_no_frame(tmp_path: Path) -> None:
     told = json.loads((writer.path / "run.json").read_text())
     assert told["clock"]["system_clock_moved_ns"] == pytest.approx(-3600e9, abs=1e9)
     assert 0 < told["clock"]["elapsed_ns"] < 60e9
+
+
+def test_a_clock_that_was_read_before_the_computer_slept_is_told_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    early_ns = time.time_ns() - time.perf_counter_ns() - 7200 * 10**9
+    writer = RunWriter(tmp_path / "run", SOFTWARE, wall_offset_ns=early_ns)
+    writer.start()
+    for name in ("A1", "B2"):
+        writer.add(name)
+    writer.close()
+    for name in ("A1", "B2"):
+        (marked,) = rows_of(writer.path / name, "clock")
+        assert "set by +7200.0" in marked["note"]
+        assert "before this recording" in marked["note"]
+    assert "set by +7200.0" in caplog.text
+    told = json.loads((writer.path / "run.json").read_text())
+    assert told["clock"]["system_clock_moved_ns"] == pytest.approx(7200e9, abs=1e9)
+    # A set clock and a machine that slept are told apart, also in the middle of a run.
+    for slept_s, words in (
+        (7200, "slept for 7200.000 s, before"),
+        (3600, "3600.000 s, and its clock was set by +36"),
+    ):
+        clock = RunClock(early_ns, slept_before_ns=5, slept_ns=lambda s=slept_s: 5 + s * 10**9)
+        assert words in str(clock.behind)
+        assert clock.step() is None
+    moved = 0
+    clock = RunClock(None, lambda: time.time_ns() + moved, slept_ns=lambda: moved)
+    assert clock.behind is None
+    moved = 60 * 10**9
+    assert str(clock.step()).startswith("the computer slept for 60")
+    assert clock.step() is None
+
+
+def test_a_file_that_somebody_has_open_on_windows_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls = []
+
+    def action() -> str:
+        calls.append(0)
+        if len(calls) < 3:
+            raise PermissionError(errno.EACCES, "somebody has it open")
+        return "done"
+
+    assert patiently(action, 10.0) == "done"
+    calls.clear()
+    with pytest.raises(PermissionError):
+        patiently(action, 0.0)
+    writer = RunWriter(tmp_path / "run", SOFTWARE)
+    source = Source()
+    track = writer.add("A1")
+    writer.start()
+    replace = os.replace
+    refused = []
+
+    def refuse(source: Path, target: Path) -> None:
+        if target == writer.path / "run.json" and not refused:
+            refused.append(target)
+            raise PermissionError(errno.EACCES, "somebody has it open")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    writer.describe("A1", {"fact": 7})
+    source.feed(track, 5)
+    path = writer.path / "run.json"
+    wait_until(lambda: json.loads(path.read_text())["cameras"][0].get("fact") == 7, 20, what="the next beat")
+    assert refused
+    assert writer.trouble is None
+    refused.clear()
+    writer._unsynced = True
+    wait_until(lambda: "again in a moment" in caplog.text, 20, what="the keeper's warning")
+    wait_until(lambda: not writer._unsynced, 20, what="the keeper's next beat")
+    writer.close()
+    assert writer.trouble is None
+    assert len(open_run(writer.path)["A1"]) == 5
 
 
 def test_a_folder_that_is_moved_away_is_whole_where_it_is_now(tmp_path: Path) -> None:

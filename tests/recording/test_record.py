@@ -7,11 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 import espressoscope as es
+from espressoscope.api import record_progress
+from espressoscope.api.recorder import Recorder
 from espressoscope.sim import SimulatedCamera, simulate
 from recording_support import pages_of
 from support import REPO, wait_until
@@ -73,14 +76,70 @@ def test_it_ends_by_frames_and_never_overwrites(cameras: list[SimulatedCamera], 
 
 
 def test_some_cameras_of_a_fleet(cameras: list[SimulatedCamera], tmp_path: Path) -> None:
-    with es.Fleet([camera.url for camera in cameras[:2]]) as fleet:
-        second = fleet.names[1]
+    with es.Fleet([cameras[1].url]) as fleet:
+        (second,) = fleet.names
         for wrong, error in (([], ValueError), (["nobody"], KeyError)):
             with pytest.raises(error):
                 fleet.record(tmp_path / "run", cameras=wrong)
         with fleet.record(tmp_path / "run", frames=3, cameras=[second]):
             fleet.add(cameras[2].url)
     assert tuple(es.open_run(tmp_path / "run")) == (second,)
+
+
+def test_a_camera_that_leaves_and_comes_back_counts_on(
+    cameras: list[SimulatedCamera], tmp_path: Path
+) -> None:
+    with es.Fleet([cameras[1].url]) as fleet:
+        (second,) = fleet.names
+        with fleet.record(tmp_path / "run") as recorder:
+            wait_until(lambda: recorder.progress[second].frames_written > 10, 20)
+            assert recorder.progress[second].fps > 0
+            fleet.remove(second)
+            before = recorder.progress[second].frames_written
+            assert fleet.add(cameras[1].url) == second
+            wait_until(lambda: recorder.progress[second].frames_written > before + 10, 20)
+            # As a program leaves it that is killed now, before the last lines of the log.
+            ignore = shutil.ignore_patterns("lock", "reserve")
+            shutil.copytree(tmp_path / "run", tmp_path / "killed", ignore=ignore)
+    log = tmp_path / "killed" / second / "frames.csv"
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:8]))
+    es.repair_run(tmp_path / "killed")
+    for name in ("run", "killed"):
+        recording = es.open_run(tmp_path / name)[second]
+        numbers = [frame.sequence for frame in recording.records]
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+        assert len(numbers) > before
+        lines = (recording.folder / "frames.csv").read_text().splitlines()
+        told = [int(line.split(",")[0]) for line in lines if line[:1].isdigit()]
+        assert told == numbers
+    events = [line.split(",")[7] for line in lines if line.startswith(",")]
+    assert events == []
+    whole = (tmp_path / "run" / second / "frames.csv").read_text().splitlines()
+    events = [line.split(",")[7] for line in whole if line.startswith(",")]
+    assert [event for event in events if event in ("left", "joined")] == ["left", "joined"]
+
+
+def test_nobody_waits_for_a_camera_that_is_dead(
+    cameras: list[SimulatedCamera],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(record_progress, "SILENCE_S", 1.0)
+    with es.Camera(cameras[0].url) as camera, cameras[0].fault("stall"):
+        with camera.record(tmp_path / "run", frames=100_000) as recorder:
+            assert not recorder.wait(0.01)
+        name = camera.info.name
+        assert recorder.progress[name].frames_written < 100_000
+        assert f"silent are {name}" in caplog.text
+    # Seconds count from when the cameras are recorded, which may take a while.
+    late = Recorder(tmp_path / "late", 0.1, None, None, set())
+    time.sleep(0.25)
+    assert late.over
+    late.begin()
+    assert not late.over
+    assert late.wait(10)
+    late.stop()
 
 
 def command(*arguments: object, **options: object) -> subprocess.Popen[str]:

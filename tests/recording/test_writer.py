@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,12 @@ import numpy as np
 import pytest
 
 from espressoscope.errors import RecordingError
+from espressoscope.recording import run_folder
+from espressoscope.recording import track as track_module
 from espressoscope.recording.layout import SLOTS
 from espressoscope.recording.reader import open_run
 from espressoscope.recording.repair import repair_run
-from espressoscope.recording.run_folder import safe_folder_name
+from espressoscope.recording.run_folder import RunLock, safe_folder_name
 from espressoscope.recording.track import MOST_BYTES, MOST_FRAMES
 from espressoscope.recording.writer import RunWriter, free_space_floor
 from recording_support import SOFTWARE, Source, facts, jpeg, pages_of
@@ -141,6 +144,121 @@ def test_damaged_frames_before_the_first_picture_make_no_file_without_pages(writ
     assert len(recording) == 4
     tiffs = list((writer.path / "A1").glob("*.tif"))
     assert [len(pages_of(path)) for path in tiffs] == [4]
+
+
+def test_frames_that_are_no_pages_fill_a_segment_too(
+    writer: RunWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(track_module, "SLOTS", 20)
+    monkeypatch.setattr(track_module, "MOST_STORED", 40)
+    source = Source()
+    track = writer.add("A1")
+    writer.start()
+    source.feed(track, 50, data=b"junk", status="corrupt", width=0, height=0)
+    for _ in range(25):  # never three of a size in a row
+        source.feed(track, 2, data=b"junk", status="corrupt", width=0, height=0)
+        source.feed(track, 1, width=96, height=80)
+        source.feed(track, 1)
+    writer.close()
+    assert writer.trouble is None
+    recording = open_run(writer.path)["A1"]
+    assert [facts(frame) for frame in recording.records] == [facts(frame) for frame in source.frames]
+    counts = [len(segment.contents.entries) for segment in recording.segments]
+    assert counts[:2] == [20, 20]
+    assert max(counts) <= 41
+    assert len(counts) >= 5
+    assert all(pages_of(segment.path) for segment in recording.segments if segment.path.suffix == ".tif")
+    with (writer.path / "A1" / "frames.csv").open(newline="") as file:
+        assert sum(bool(row["sequence"]) for row in csv.DictReader(file)) == 150
+
+
+def test_cameras_come_while_the_run_is_described(writer: RunWriter) -> None:
+    writer.add("A1")
+    writer.start()
+    errors: list[Exception] = []
+    done = threading.Event()
+
+    def describe() -> None:
+        try:
+            number = 0
+            while not done.is_set():
+                number += 1
+                writer.describe("A1", {f"fact {number}": number})
+        except Exception as error:  # noqa: BLE001 (a thread's boundary)
+            errors.append(error)
+
+    def look() -> None:
+        try:
+            while not done.is_set():
+                json.dumps(writer._content())
+        except Exception as error:  # noqa: BLE001 (a thread's boundary)
+            errors.append(error)
+
+    threads = [threading.Thread(target=each) for each in (describe, look, look)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for thread in threads:
+            thread.start()
+        for number in range(40):
+            writer.add(f"B{number}", {"number": number})
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join(20)
+        sys.setswitchinterval(interval)
+    assert not errors
+    writer.close()
+    assert writer.trouble is None
+    told = json.loads((writer.path / "run.json").read_text())["cameras"]
+    assert [entry.get("number") for entry in told] == [None, *range(40)]
+    assert any(key.startswith("fact") for key in told[0])
+
+
+def test_what_fails_at_the_end_holds_up_nothing_else(
+    writer: RunWriter, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad, good = writer.add("A1"), writer.add("B2")
+    source = Source("B2")
+    writer.start()
+    source.feed(good, 5)
+    written(good, 5)
+
+    def end() -> None:
+        raise ValueError("what nobody thought of")
+
+    bad.end = end  # type: ignore[method-assign]
+    writer.close()
+    assert writer.over
+    assert "made a mistake" in str(writer.trouble)
+    assert "what nobody thought of" in caplog.text
+    assert [facts(frame) for frame in open_run(writer.path)["B2"]] == [
+        facts(frame) for frame in source.frames
+    ]
+    RunLock(writer.path).release()
+    with pytest.raises(RecordingError, match="made a mistake"):
+        writer.add("C3")  # nobody would close its files
+    assert not (writer.path / "C3").exists()
+
+
+def test_a_lock_is_of_the_file_that_has_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = run_folder._lock
+    calls = []
+
+    def late(descriptor: int) -> None:
+        """Lock after another program has taken the same file, and removed it when it was done."""
+        real(descriptor)
+        calls.append(descriptor)
+        if len(calls) == 1:
+            (tmp_path / "lock").unlink()
+
+    monkeypatch.setattr(run_folder, "_lock", late)
+    lock = RunLock(tmp_path)
+    assert len(calls) == 2
+    with pytest.raises(BlockingIOError):
+        RunLock(tmp_path)
+    lock.release()
+    assert not (tmp_path / "lock").exists()
 
 
 def test_a_segment_holds_ten_thousand_pages(writer: RunWriter) -> None:

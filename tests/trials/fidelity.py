@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["Fidelity", "every_byte"]
+
+LATE_S = 0.8
+"""A frame on its way for 0.5 s at most, and what a recording takes to notice that its time is over."""
 
 
 @dataclass
@@ -45,7 +49,9 @@ def every_byte(folder: Path, cameras: int, fps: float, seconds: float, framesize
             es.Fleet([sim.url for sim in sims]) as fleet,
             fleet.record(folder, seconds=seconds) as recorder,
         ):
-            pass
+            recorder.wait()
+            ended_ns = time.time_ns()
+            ended_at = {sim.mac: len(sim.sent) for sim in sims}
         told.dropped = recorder.frames_dropped
         sent = {sim.mac: [each.jpeg for each in sim.sent] for sim in sims}
     run = es.open_run(folder)
@@ -59,9 +65,15 @@ def every_byte(folder: Path, cameras: int, fps: float, seconds: float, framesize
         told.bytes += sum(map(len, got))
         if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
             told.problems.append(f"{name}: sequence numbers leave some out")
-        if len(got) < 0.5 * fps * (seconds - 1.5) or recorder.progress[name].missing:
-            told.problems.append(f"{name}: only {len(got)} frames")
-        starts = (place for place, each in enumerate(there) if each == got[0])
-        if not any(there[start : start + len(got)] == got for start in starts):
+        if recorder.progress[name].missing:
+            told.problems.append(f"{name}: frames are missing")
+        starts = [place for place, each in enumerate(there) if each == got[0]]
+        starts = [place for place in starts if there[place : place + len(got)] == got]
+        if not starts:
             told.problems.append(f"{name}: not what the camera sent")
+            continue
+        lacking = ended_at[recording.info["mac"]] - starts[-1] - len(got)
+        early_s = (ended_ns - recording.records[-1].received_ns) / 1e9
+        if lacking > LATE_S * fps or early_s > LATE_S:
+            told.problems.append(f"{name}: ends {early_s:.2f} s, {lacking} frames early")
     return told

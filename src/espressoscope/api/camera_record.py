@@ -33,7 +33,9 @@ class CameraRecording(CameraUpkeep):
         path : str or path
             The folder: new, or empty. Nothing is ever overwritten.
         seconds, frames : optional
-            When to end; else with `Recorder.stop`, or the end of the ``with`` block.
+            When to end; else with `Recorder.stop`, or the end of the ``with`` block. The seconds count from
+            when the camera is recorded; it need not have answered then. A camera that lacks frames and sends
+            none for 15 s is not waited for any longer.
         before : float, optional
             Begin with what came in so many seconds before this call, which `keep` has kept; `seconds` and
             `frames` are counted from the call on. What has been kept for less time is less.
@@ -63,10 +65,11 @@ class CameraRecording(CameraUpkeep):
                 self._followers,
                 keeper=keeper,
                 before=before or 0.0,
-                wall_offset_ns=runtime.wall_offset_ns,
+                runtime=runtime,
             )
             try:
                 recorder.join(session.link.name, runtime, session, self._pending)
+                recorder.begin()
             except BaseException:
                 recorder.close()
                 raise

@@ -34,10 +34,11 @@ class FleetRecording(FleetHandle):
 
         Parameters
         ----------
-        path, seconds, before, keep_free
+        path, before, keep_free
             As for `Camera.record`.
-        frames : int, optional
-            Of each camera.
+        seconds, frames : optional
+            As for `Camera.record`; the seconds count from when all cameras are recorded, the frames are those
+            of each.
         cameras : iterable of str, optional
             Names of those to record; else all, also those added later.
 
@@ -71,9 +72,10 @@ class FleetRecording(FleetHandle):
                 only,
                 keeper=keeper,
                 before=before or 0.0,
-                wall_offset_ns=runtime.wall_offset_ns,
+                runtime=runtime,
             )
             self._bring_in(recorder, runtime)
+            recorder.begin()
         return recorder
 
     def keep(self, seconds: float, *, max_bytes: int | None = None) -> FrameKeeper:

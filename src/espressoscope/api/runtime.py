@@ -17,6 +17,7 @@ import time
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from espressoscope.errors import CameraError
+from espressoscope.recording.run_facts import slept_ns
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -102,10 +103,13 @@ class Runtime:
     wall_offset_ns : int
         Unix time at which `time.perf_counter_ns` was zero, read once for all cameras: their frames' times can
         be compared, whatever becomes of the system's clock.
+    slept_before_ns : int
+        For how long this computer had slept then, in nanoseconds.
     """
 
     def __init__(self) -> None:
         self.wall_offset_ns = time.time_ns() - time.perf_counter_ns()
+        self.slept_before_ns = slept_ns()
         self._pid = os.getpid()
         self._users = 0
         self._loop = asyncio.new_event_loop()

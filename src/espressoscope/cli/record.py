@@ -28,9 +28,6 @@ __all__ = ["record"]
 _EVERY_S = 1.0
 _REPORT_S = 5.0
 """Between two reports where nothing can be redrawn."""
-_SILENCE_S = 15.0
-"""Without a frame of any camera for so long from the start, there is nothing to record; with --frames, a
-camera that has been silent for so long is not waited for."""
 _TRIGGER_S = 0.02
 
 
@@ -131,8 +128,6 @@ class _Recording:
         self._recorder = recorder
         self._frames = frames
         self._began = time.monotonic()
-        self._last_counts: dict[str, int] = {}
-        self._last_change: dict[str, float] = {}
 
     def run(self) -> None:
         """Follow it to its end; then say what there is, whatever the end was."""
@@ -165,7 +160,7 @@ class _Recording:
         try:
             while not self._run.ending.asked and not self._recorder.wait(0.05):
                 now = time.monotonic()
-                if self._is_vain(now):
+                if self._recorder.in_vain:
                     return
                 if now >= next_line:
                     next_line += _EVERY_S
@@ -179,22 +174,6 @@ class _Recording:
         finally:
             if out.live:
                 live.__exit__(None, None, None)
-
-    def _is_vain(self, now: float) -> bool:
-        """Whether nothing more is to be expected: no frame at all, or all that is missing is of the dead."""
-        if now - self._began > _SILENCE_S and not self._recorder.frames_written:
-            return True
-        if self._frames is None:
-            return False
-        for name, each in self._recorder.progress.items():
-            if each.frames_written - each.earlier >= self._frames:
-                continue
-            if self._last_counts.get(name) != each.frames_written:
-                self._last_counts[name] = each.frames_written
-                self._last_change[name] = now
-            if now - max(self._began, self._last_change[name]) <= _SILENCE_S:
-                return False
-        return True
 
     def _write_lines(self) -> None:
         stats = self._fleet.stats()

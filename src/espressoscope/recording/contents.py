@@ -81,7 +81,9 @@ HEADER_DTYPE: Final = np.dtype(
 )
 """The header of a record, as `layout.Header` has it."""
 
+_FIRST_LOOK: Final = 4096
 _CHUNK: Final = 1 << 20
+"""Bytes read at first, and at most, in search of a whole record; twice as many each time."""
 
 
 class Block(NamedTuple):
@@ -206,6 +208,7 @@ class _Walk:
         self._blocks = list(before.blocks) if before else []
         self._damaged = before.damaged if before else 0
         self._at = before.end if before else RECORDS_AT
+        self._seen = (0, b"")  # what was read last in search of a whole record, and from where
 
     def contents(self, slots: int, number: int) -> Contents:
         read, size, at = self._read, self._size, self._at
@@ -241,19 +244,24 @@ class _Walk:
 
     def _next_whole(self, at: int) -> tuple[int, bytes]:
         """Find the next whole record: where it is and its header, which is empty when there is none."""
+        span = _FIRST_LOOK
         while at + HEADER_SIZE <= self._size:
-            # Chunks overlap by a header, so that each is looked at in one piece.
-            data = self._read(_CHUNK + HEADER_SIZE, at)
-            place = data.find(MAGIC)
-            while 0 <= place < _CHUNK:
-                if (at + place) % 8 == 0:
-                    head = data[place : place + HEADER_SIZE]
-                    if self._length(head, at + place) >= 0:
-                        return at + place, head
-                place = data.find(MAGIC, place + 1)
-            if len(data) <= HEADER_SIZE:
+            # What was read for the last damage reaches over the next one, where they are close together.
+            start, data = self._seen
+            if not start <= at <= start + len(data) - HEADER_SIZE:
+                start, data = self._seen = at, self._read(span + HEADER_SIZE - 1, at)
+                span = min(2 * span, _CHUNK)
+            last = len(data) - HEADER_SIZE
+            if last < 0:
                 break
-            at += _CHUNK
+            place = data.find(MAGIC, at - start)
+            while 0 <= place <= last:
+                if (start + place) % 8 == 0:
+                    head = data[place : place + HEADER_SIZE]
+                    if self._length(head, start + place) >= 0:
+                        return start + place, head
+                place = data.find(MAGIC, place + 1)
+            at = start + last + 1
         return self._size, b""
 
     def _entries(self, slots: int) -> Entries:

@@ -11,9 +11,11 @@ from espressoscope.recording.files import GrowingFile, PartlyWritten, PlainFile
 from espressoscope.recording.run_folder import LOG_NAME
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from espressoscope.model import Frame
+    from espressoscope.recording.segment import Entry
 
 __all__ = ["COLUMNS", "LogFile"]
 
@@ -86,6 +88,15 @@ class LogFile:
             f"{length},{frame.width},{frame.height},{frame.status},{lost},"
             f"{segment},{'' if page is None else page},{note}\n"
         )
+
+    def frames(self, entries: Iterable[Entry], segment: int, page: int) -> None:
+        """Note stored frames, those with a shape as pages from this one on."""
+        for frame, shape, lost in entries:
+            if shape is None:
+                self.frame(frame, lost, segment, None)
+            else:
+                self.frame(frame, lost, segment, page)
+                page += 1
 
     def event(self, time_ns: int, kind: str, note: str) -> None:
         """Note what is no frame: ``settings``, ``dropped``, ``end``."""

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from espressoscope.recording.timeline import Timeline
 
-__all__ = ["Run", "open_run"]
+__all__ = ["Run", "open_run", "parsed_json"]
 
-_MOST_JSON: Final = 16 * 2**20
+MOST_JSON: Final = 16 * 2**20
 
 
 class Run(Mapping[str, Recording]):
@@ -205,7 +205,15 @@ def _no_run(path: Path, why: str) -> RecordingError:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
-            content = json.loads(file.read(_MOST_JSON))
-    except (OSError, ValueError, RecursionError):
+            return parsed_json(file.read(MOST_JSON)) or {}
+    except OSError:
         return {}
-    return content if isinstance(content, dict) else {}
+
+
+def parsed_json(data: bytes) -> dict[str, Any] | None:
+    """Give what a `run.json` tells; None when it is none."""
+    try:
+        content = json.loads(data[:MOST_JSON])
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None

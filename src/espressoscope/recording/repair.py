@@ -33,7 +33,7 @@ from espressoscope.recording.layout import (
     parse_header,
 )
 from espressoscope.recording.log_file import LogFile
-from espressoscope.recording.reader import open_run
+from espressoscope.recording.reader import open_run, parsed_json
 from espressoscope.recording.run_folder import (
     LOG_NAME,
     RESERVE_NAME,
@@ -46,6 +46,7 @@ from espressoscope.recording.segment import append_directories, append_whole, fi
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Collection
     from pathlib import Path
 
     from espressoscope.recording.contents import Contents, Entries
@@ -113,7 +114,8 @@ def repair_run(path: str | os.PathLike[str], software: str) -> list[Repaired]:
             (run.path / RESERVE_NAME).unlink(missing_ok=True)
         done = [_repair_camera(recording, software) for recording in run.values()]
         if run.info.get("state") not in ("closed", "ended early", "repaired"):
-            _note_repair(run.path, run.info, list(run.values()))
+            _keep_unreadable(run.path / RUN_NAME)
+            _note_repair(run.path, run.info, list(run.values()), run.absent)
     except OSError as error:
         raise cannot_write(run.path, error) from error
     finally:
@@ -121,8 +123,41 @@ def repair_run(path: str | os.PathLike[str], software: str) -> list[Repaired]:
     return done
 
 
-def _note_repair(folder: Path, info: dict[str, Any], recordings: list[Recording]) -> None:
+def _keep_unreadable(path: Path) -> None:
+    """Put a `run.json` that tells nothing aside: somebody may still read in it what no program can.
+
+    Raises
+    ------
+    RecordingError
+        The disk or the rights are the matter: it is left as it is.
+    """
+    try:
+        if parsed_json(path.read_bytes()) is not None:
+            return
+        number, aside = 1, path.with_name(f"{path.name}.damaged")
+        while aside.exists():
+            number += 1
+            aside = path.with_name(f"{path.name}.damaged-{number}")
+        path.rename(aside)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise RecordingError(
+            f"{path} cannot be read ({error.strerror or error}) and is left as it is; all frames are safe",
+            frames_written=0,
+            frames_dropped=0,
+            hint="Look at the rights of the file and at the disk, then repair again",
+        ) from error
+
+
+def _note_repair(
+    folder: Path, info: dict[str, Any], recordings: list[Recording], absent: Collection[str]
+) -> None:
     cameras = [each.info or {"name": each.name, "folder": each.folder.name} for each in recordings]
+    entries = info.get("cameras")
+    for entry in entries if isinstance(entries, list) else []:
+        if isinstance(entry, dict) and entry.get("name") in absent:
+            cameras.append(entry)
     told = {"format": "espressoscope run", "version": 1, **info, "state": "repaired", "cameras": cameras}
     write_json(folder / RUN_NAME, told)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from espressoscope.errors import RecordingError
+from espressoscope.recording.files import patiently
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -28,7 +29,9 @@ __all__ = [
     "Reserve",
     "RunLock",
     "cannot_write",
+    "free_space_floor",
     "make_run_folder",
+    "room_to_end",
     "safe_folder_name",
     "write_json",
 ]
@@ -43,7 +46,18 @@ _FORBIDDEN = re.compile(
     r"[\x00-\x20\x7f-\xa0<>:\"/\\|?*%$&`'!;#~\u00ad\u200b-\u200f\u2028-\u202f\u2060-\u2069\ufeff\ud800-\udfff]+"
 )
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin|conout|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
+RESERVE_BYTES: Final = 256 * 1024
+"""Room on the disk kept back for the end of each camera's files, and `_RESERVE_A_FRAME` for each frame."""
+_RESERVE_A_FRAME: Final = 260
+"""Room a segment's end takes: index, and for each frame OME-XML, table, a line of the log."""
+_RESERVE_A_PAGE: Final = 256
+"""And the directory of each page that is not linked yet."""
+_RESERVE_PAGES: Final = 64
+FLOOR_BYTES: Final = 100 * 10**6
+"""Free bytes of a disk below which a recording ends in order."""
+_FLOOR_SHARE: Final = 0.02
 _MOST_CHARS = 48
+_ATTEMPTS: Final = 100
 _MOST_BYTES = 120
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
@@ -83,6 +97,24 @@ def cannot_write(path: Path, error: OSError, *, written: int = 0, dropped: int =
         frames_dropped=dropped,
         hint=hint,
     )
+
+
+def free_space_floor(total: int) -> int:
+    """Give the free space below which a recording ends: 100 MB, or 2 % of a smaller disk."""
+    return min(FLOOR_BYTES, int(total * _FLOOR_SHARE))
+
+
+def room_to_end(frames: int, pages: int) -> int:
+    """Give the room that ending a camera's files takes at most, in bytes.
+
+    Parameters
+    ----------
+    frames : int
+        Of its present segment.
+    pages : int
+        That are not linked yet, or are still to be written.
+    """
+    return RESERVE_BYTES + _RESERVE_A_FRAME * frames + _RESERVE_A_PAGE * (_RESERVE_PAGES + pages)
 
 
 def make_run_folder(path: str | os.PathLike[str]) -> Path:
@@ -132,7 +164,7 @@ def write_json(path: Path, content: Mapping[str, Any], *, sync: bool = True) -> 
             file.flush()
             if sync:
                 os.fsync(file.fileno())
-        os.replace(early, path)
+        patiently(lambda: os.replace(early, path))
     except OSError:
         with contextlib.suppress(OSError):
             early.unlink(missing_ok=True)
@@ -156,14 +188,27 @@ class RunLock:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / LOCK_NAME
-        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            _lock(self._descriptor)
-        except OSError as error:
+        for _ in range(_ATTEMPTS):
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                _lock(self._descriptor)
+                if self._named:
+                    return
+            except OSError as error:
+                os.close(self._descriptor)
+                if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
+                    raise BlockingIOError(error.errno, "another program is writing this run") from None
+                raise
             os.close(self._descriptor)
-            if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
-                raise BlockingIOError(error.errno, "another program is writing this run") from None
-            raise
+        raise BlockingIOError(errno.EAGAIN, "other programs take and leave this run all the time")
+
+    @property
+    def _named(self) -> bool:
+        """Whether what is locked still has its name: who held it may have removed that before letting go."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), os.stat(self._path))
+        except FileNotFoundError:
+            return False
 
     def release(self) -> None:
         """Let it go; twice does nothing."""
@@ -173,8 +218,9 @@ class RunLock:
                 if sys.platform != "win32":
                     self._path.unlink(missing_ok=True)
             os.close(descriptor)
-            with contextlib.suppress(OSError):
-                self._path.unlink(missing_ok=True)
+            if sys.platform == "win32":
+                with contextlib.suppress(OSError):
+                    self._path.unlink(missing_ok=True)
 
 
 if sys.platform == "win32":

@@ -7,6 +7,7 @@ linked is found by a walk over the records.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -14,7 +15,7 @@ from zlib import crc32
 
 from espressoscope.recording import tiff
 from espressoscope.recording.contents import read_contents
-from espressoscope.recording.files import GrowingFile, PartlyWritten, PlainFile
+from espressoscope.recording.files import GrowingFile, PartlyWritten, PlainFile, patiently, sync_folder
 from espressoscope.recording.layout import (
     FIRST_DIRECTORY,
     HEADER_SIZE,
@@ -138,6 +139,7 @@ class SegmentWriter:
         suffix = UNPAGED_SUFFIX if first.shape is None else SUFFIX
         self.path = folder / f"{number:05d}{suffix}"
         self.pages = self.frames = 0
+        self._name_synced = False
         self._camera = camera
         self._software = software
         self._files = files
@@ -173,15 +175,28 @@ class SegmentWriter:
             file.append(parts)
             if not file.movable:
                 file.close()
-            os.rename(early, self.path)
+            patiently(lambda: os.rename(early, self.path))
             if not file.movable:
-                file = self._files(self.path, new=False)
+                file = patiently(lambda: self._files(self.path, new=False))
         except (PartlyWritten, OSError) as trouble:
             file.close()
             early.unlink(missing_ok=True)
             raise trouble.error if isinstance(trouble, PartlyWritten) else trouble from None
         file.path = self.path
         return file
+
+    def sync_name(self) -> None:
+        """Wait until its name is on the disk, once; its bytes alone would be found by nobody.
+
+        Raises
+        ------
+        OSError
+        """
+        if not self._name_synced:
+            with contextlib.suppress(FileNotFoundError):  # moved away: its name is somebody else's doing
+                sync_folder(self.path.parent)
+                sync_folder(self.path.parent.parent)
+            self._name_synced = True
 
     @property
     def full(self) -> bool:

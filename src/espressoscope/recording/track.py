@@ -11,9 +11,11 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from espressoscope.recording.files import GrowingFile
+from espressoscope.recording.files import GrowingFile, sync_file
 from espressoscope.recording.layout import SLOTS
 from espressoscope.recording.log_file import LogFile
+from espressoscope.recording.numbering import Numbering
+from espressoscope.recording.run_folder import room_to_end
 from espressoscope.recording.segment import Entry, PartlyStored, SegmentWriter
 from espressoscope.recording.shapes import Shaper
 
@@ -25,24 +27,19 @@ if TYPE_CHECKING:
     from espressoscope.recording.files import PlainFile
     from espressoscope.recording.layout import Shape
 
-__all__ = ["MOST_BYTES", "MOST_FRAMES", "CameraTrack"]
+__all__ = ["MOST_BYTES", "MOST_FRAMES", "MOST_STORED", "CameraTrack"]
 
 MOST_FRAMES: Final = 1024
 """Most frames of one camera that wait to be written."""
 MOST_BYTES: Final = 32 * 2**20
 """Most bytes of these."""
+MOST_STORED: Final = 2 * SLOTS
+"""Most frames of one segment, those that are no pages included; of one without pages half as many."""
 _LASTING: Final = 3
 """Frames of another size in a row after which the size has changed for good."""
 _MOST_BATCH: Final = 256
 _BEAT_S: Final = 0.8
 """From one block of directories, and lines of the log, to the next."""
-RESERVE_BYTES: Final = 256 * 1024
-"""Room on the disk kept back for the end of each camera's files, and `_RESERVE_A_FRAME` for each frame."""
-_RESERVE_A_FRAME: Final = 260
-"""Room a segment's end takes: index, and for each frame OME-XML, table, a line of the log."""
-_RESERVE_A_PAGE: Final = 256
-"""And the directory of each page that is not linked yet."""
-_RESERVE_PAGES: Final = 64
 
 
 class CameraTrack:
@@ -82,6 +79,7 @@ class CameraTrack:
     segments : int
     earlier : int
         Frames it was begun with.
+    numbering : Numbering
     first_ns, last_ns : int or None
         Times of the first and the last frame written.
     """
@@ -112,6 +110,7 @@ class CameraTrack:
         self._put_bytes = self._taken_bytes = 0  # each changed by one thread only
         self._accepted = self.earlier = self._earlier_bytes = 0
         self._refused = self._unstored = 0  # likewise
+        self.numbering = Numbering()
         self._notes: deque[tuple[int, str, str]] = deque()
         self._shaper = Shaper()
         self._last_sequence = -1
@@ -130,12 +129,15 @@ class CameraTrack:
         self._earlier_bytes = sum(len(frame.jpeg) for frame in frames)
         self._put_bytes += self._earlier_bytes
         self.earlier = len(frames)
+        if frames:
+            self.numbering.last = frames[-1].sequence
         self._waiting.extend(frames)
 
     def put(self, frame: Frame) -> bool:
         """Take a frame; never blocks. True when it had to be let go."""
         if self.closed or frame.received_ns >= self.until_ns:
             return False
+        frame = self.numbering.of(frame)
         if self.most_frames is not None and self._accepted >= self.most_frames:
             return False
         waiting_bytes = self._put_bytes - self._taken_bytes
@@ -179,13 +181,20 @@ class CameraTrack:
         """Room that ending its files takes at most."""
         segment = self._segment
         frames, pages = (0, 0) if segment is None else (segment.frames, segment.unlinked)
-        pages += _RESERVE_PAGES + len(self._waiting)
-        return RESERVE_BYTES + _RESERVE_A_FRAME * frames + _RESERVE_A_PAGE * pages
+        return room_to_end(frames, pages + len(self._waiting))
 
     @property
     def segment(self) -> SegmentWriter | None:
         """The one being written."""
         return self._segment
+
+    def sync(self) -> None:
+        """Wait for the disk; an OSError also where the files have been deleted."""
+        segment = self._segment
+        if segment is not None:
+            segment.sync_name()
+        for file in (self.log.file, *(() if segment is None else (segment.file,))):
+            sync_file(file)
 
     # ---- on the writer's thread ---------------------------------------------------------------------
 
@@ -245,6 +254,10 @@ class CameraTrack:
         segment = self._segment
         if segment is None or (segment.shape is None and entry.shape is not None):
             self._begin(entry)
+        elif segment.frames + len(self._batch) >= (SLOTS if segment.shape is None else MOST_STORED):
+            self._append()
+            self._settle_odd()
+            self._begin(entry)
         elif entry.shape is None:
             self._batch.append(entry)
         elif entry.shape == segment.shape:
@@ -291,7 +304,7 @@ class CameraTrack:
             raise trouble.error from trouble
         self._room -= 1
         self._count([entry], again=again)
-        self._log([entry], page)
+        self.log.frames([entry], self.segments - 1, page)
 
     def _begin(self, entry: Entry, *, again: bool = False) -> None:
         """Start another segment with this frame."""
@@ -305,7 +318,7 @@ class CameraTrack:
         self._usual = entry.shape
         self._room = SLOTS - 1
         self._count([entry], again=again)
-        self._log([entry], 0)
+        self.log.frames([entry], number, 0)
 
     def _append(self) -> None:
         """Write the batch."""
@@ -321,7 +334,8 @@ class CameraTrack:
         except PartlyStored as trouble:
             stored, error = stored[: trouble.stored], trouble.error
         self._count(stored)
-        self._log([entry for entry in stored if entry.shape is None or segment.is_page(entry)], page)
+        noted = [entry for entry in stored if entry.shape is None or segment.is_page(entry)]
+        self.log.frames(noted, self.segments - 1, page)
         if error is not None:
             raise error
 
@@ -356,16 +370,6 @@ class CameraTrack:
                 self.first_ns = entries[0].frame.received_ns
             self.last_ns = entries[-1].frame.received_ns
             self.frames_written += len(entries)
-
-    def _log(self, entries: Sequence[Entry], page: int) -> None:
-        """Note frames of the present segment, those with a shape as its pages from this one on."""
-        row, segment = self.log.frame, self.segments - 1
-        for frame, shape, lost in entries:
-            if shape is None:
-                row(frame, lost, segment, None)
-            else:
-                row(frame, lost, segment, page)
-                page += 1
 
     def _leave(self) -> None:
         """Hand the present segment over to be ended."""

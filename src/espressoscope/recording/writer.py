@@ -19,13 +19,14 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from espressoscope.recording.files import GrowingFile
-from espressoscope.recording.run_facts import RunClock, counts_of, iso
+from espressoscope.recording.run_facts import RunClock, run_content
 from espressoscope.recording.run_folder import (
     RESERVE_NAME,
     RUN_NAME,
     Reserve,
     RunLock,
     cannot_write,
+    free_space_floor,
     make_run_folder,
     safe_folder_name,
     write_json,
@@ -51,14 +52,6 @@ _KEEP_S: Final = 1.0
 """Between two waits for the disk."""
 END_S: Final = 30.0
 """Longest wait for the disk when a recording ends, in seconds."""
-FLOOR_BYTES: Final = 100 * 10**6
-"""Free bytes of a disk below which a recording ends in order."""
-_FLOOR_SHARE: Final = 0.02
-
-
-def free_space_floor(total: int) -> int:
-    """Give the free space below which a recording ends: 100 MB, or 2 % of a smaller disk."""
-    return min(FLOOR_BYTES, int(total * _FLOOR_SHARE))
 
 
 class RunWriter:
@@ -78,6 +71,8 @@ class RunWriter:
         How files are written.
     wall_offset_ns : int, optional
         Unix time at which `time.perf_counter_ns` was zero, as the frames' times have it; else read now.
+    slept_before_ns : int, optional
+        For how long this computer had slept when that was read.
     system_clock : callable
         Gives Unix nanoseconds; may be set, and jump, at any time.
 
@@ -105,6 +100,7 @@ class RunWriter:
         on_look: Callable[[], None] | None = None,
         files: type[PlainFile] = GrowingFile,
         wall_offset_ns: int | None = None,
+        slept_before_ns: int | None = None,
         system_clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.path: Path = make_run_folder(path)
@@ -115,8 +111,10 @@ class RunWriter:
         self._software = software
         self._on_look = on_look
         self._files = files
-        self._cameras: dict[str, dict[str, Any]] = {}
-        self._clock = RunClock(wall_offset_ns, system_clock)
+        self._cameras: dict[str, dict[str, Any]] = {}  # replaced, never changed: any thread reads it
+        self._changing = threading.Lock()  # of that, and of `tracks`
+        self._ending = False  # no more cameras
+        self._clock = RunClock(wall_offset_ns, system_clock, slept_before_ns)
         self._state = "recording"
         self._to_end: deque[SegmentWriter] = deque()
         self._stop = threading.Event()
@@ -164,31 +162,47 @@ class RunWriter:
         Raises
         ------
         RecordingError
-            Its folder cannot be made.
+            Its folder cannot be made, or the recording is ending.
         """
-        folder_name = safe_folder_name(name, [entry["folder"] for entry in self._cameras.values()])
+        with self._changing:
+            return self._add(name, facts or {})
+
+    def _add(self, name: str, facts: Mapping[str, Any]) -> CameraTrack:
+        if self._ending:
+            raise self.trouble or cannot_write(self.path, OSError(errno.EIO, "this recording has ended"))
+        before = self._cameras
+        folder_name = safe_folder_name(name, [entry["folder"] for entry in before.values()])
         folder = self.path / folder_name
+        track = None
         try:
             folder.mkdir()
             track = CameraTrack(
                 name, folder, self.run_id.bytes, self._software, self._to_end.append, self._files
             )
-            self._cameras[name] = {"name": name, "folder": folder_name, **(facts or {})}
+            self._cameras = {**before, name: {"name": name, "folder": folder_name, **facts}}
             self._write_json(sync=False)  # a hundred cameras would wait a hundred times
             self._reserve.grow(sum(each.reserve_bytes for each in (*self.tracks.values(), track)))
         except OSError as error:
+            self._cameras = before
+            if track is not None:
+                track.log.close()
             raise cannot_write(folder, error) from error
+        if self._clock.behind is not None:
+            track.note("clock", self._clock.behind, self.now_ns)
         self.tracks = {**self.tracks, name: track}
         return track
 
     def start(self) -> None:
         """Begin to write."""
+        if self._clock.behind is not None:
+            _log.warning("%s: %s", self.path, self._clock.behind)
         self._writer.start()
         self._keeper.start()
 
     def describe(self, name: str, facts: Mapping[str, Any]) -> None:
         """Add to what `run.json` tells of a camera."""
-        self._cameras[name].update(facts)
+        with self._changing:
+            self._cameras = {**self._cameras, name: {**self._cameras[name], **facts}}
         with contextlib.suppress(OSError):  # told again at the end, and what is wrong with the disk comes out
             self._write_json()
 
@@ -252,7 +266,7 @@ class RunWriter:
             self._fail(error)
         except Exception:  # noqa: BLE001 (a thread's boundary)
             _log.exception("a recording has ended by a mistake of this program")
-            self._fail(OSError(errno.EIO, "this program made a mistake; its log tells more"))
+            self._fail(_mistake())
         if self.trouble is not None:
             for track in self.tracks.values():
                 track.abandon()
@@ -264,25 +278,34 @@ class RunWriter:
         self._finish()
 
     def _finish(self) -> None:
-        """Close all files in order, in the room that was kept back for it."""
-        self._reserve.free()
-        for track in self.tracks.values():
-            try:
-                track.end()
-            except OSError as error:
-                self._fail(error)
-        self._end_segments()
-        for track in self.tracks.values():
-            with contextlib.suppress(OSError):
-                track.log.file.sync()
-            track.log.close()
-        self._state = "closed" if self.trouble is None else "ended early"
+        """Close all files in order, in the room that was kept back for it; goes on after whatever fails."""
+        with self._changing:
+            self._ending = True
+        tracks = tuple(self.tracks.values())
         try:
-            self._write_json()
+            self._do(self._reserve.free)
+            for track in tracks:
+                self._do(track.end)
+            self._do(self._end_segments)
+            for track in tracks:
+                with contextlib.suppress(OSError):
+                    track.log.file.sync()
+                track.log.close()
+            self._state = "closed" if self.trouble is None else "ended early"
+            self._do(self._write_json)
+        finally:
+            self._lock.release()
+            self._ended.set()
+
+    def _do(self, step: Callable[[], None]) -> None:
+        """Do one step of the end; what fails is told in the end, and holds up none of the others."""
+        try:
+            step()
         except OSError as error:
             self._fail(error)
-        self._lock.release()
-        self._ended.set()
+        except Exception:  # noqa: BLE001 (a thread's boundary)
+            _log.exception("a recording's end was disturbed by a mistake of this program")
+            self._fail(_mistake())
 
     def _pass(self) -> bool:
         """Write what has come; false when that was all."""
@@ -301,15 +324,23 @@ class RunWriter:
         try:
             while not self._stop_keeping.wait(_KEEP_S):
                 self._end_segments()
-                self._sync()
+                for track in self.tracks.values():
+                    track.sync()
                 if self._unsynced:
-                    self._write_json()
+                    self._tell()
                 self._look()
         except OSError as error:
             self._fail(error)
         except Exception:  # noqa: BLE001 (a thread's boundary)
             _log.exception("the keeper of a recording has ended by a mistake of this program")
-            self._fail(OSError(errno.EIO, "this program made a mistake; its log tells more"))
+            self._fail(_mistake())
+
+    def _tell(self) -> None:
+        """Write `run.json`; where somebody has it open, as Windows minds, at the next beat."""
+        try:
+            self._write_json()
+        except PermissionError as error:
+            _log.warning("%s cannot be written now (%s): again in a moment", self.path / RUN_NAME, error)
 
     def _end_segments(self) -> None:
         while self._to_end:
@@ -317,23 +348,9 @@ class RunWriter:
             try:
                 segment.file.sync()
                 segment.end()
+                segment.sync_name()
             except OSError as error:
                 self._fail(error)
-
-    def _sync(self) -> None:
-        for track in self.tracks.values():
-            segment = track.segment
-            for file in (track.log.file, *(() if segment is None else (segment.file,))):
-                try:
-                    file.sync()
-                except OSError as error:
-                    # It may have been closed between the look and the call.
-                    if error.errno != errno.EBADF:
-                        raise
-                if file.descriptor >= 0 and not file.linked:
-                    raise FileNotFoundError(
-                        errno.ENOENT, "the folder of the run has been deleted or replaced", str(file.path)
-                    )
 
     def _look(self) -> None:
         self.free_bytes = shutil.disk_usage(self.path).free
@@ -347,10 +364,10 @@ class RunWriter:
 
     def _look_at_clock(self) -> None:
         """Mark where the system's clock has been set: times here go on as if it had not."""
-        by_s = self._clock.step_s()
-        if by_s is None:
+        step = self._clock.step()
+        if step is None:
             return
-        text = f"the computer's clock was set by {by_s:+.3f} s; the times of frames go on as before"
+        text = f"{step}; the times of frames go on as before"
         _log.warning("%s: %s", self.path, text)
         now_ns = self.now_ns
         for track in self.tracks.values():
@@ -368,27 +385,15 @@ class RunWriter:
 
     def _write_json(self, *, sync: bool = True) -> None:
         with self._writing_json:
-            self._unsynced = not sync
+            self._unsynced = True  # until it is known to be
             write_json(self.path / RUN_NAME, self._content(), sync=sync)
+            self._unsynced = not sync
 
     def _content(self) -> dict[str, Any]:
-        now_ns = self.now_ns
-        content: dict[str, Any] = {
-            "format": "espressoscope run",
-            "version": 1,
-            "run_id": str(self.run_id),
-            "software": self._software,
-            "state": self._state,
-            "started_at": iso(self._clock.began_ns),
-            "started_ns": self._clock.began_ns,
-            "clock": self._clock.facts(),
-            "cameras": [],
-        }
-        if self._state != "recording":
-            content["ended_at"] = iso(now_ns)
-            content["trouble"] = None if self.trouble is None else str(self.trouble)
-        for name, entry in self._cameras.items():
-            track = self.tracks.get(name)
-            counts = {} if track is None or self._state == "recording" else counts_of(track)
-            content["cameras"].append({**entry, **counts})
-        return content
+        trouble = None if self.trouble is None else str(self.trouble)
+        top = {"run_id": str(self.run_id), "software": self._software, "state": self._state}
+        return run_content(top, self._clock, trouble, self._cameras, self.tracks)
+
+
+def _mistake() -> OSError:
+    return OSError(errno.EIO, "this program made a mistake; its log tells more")
