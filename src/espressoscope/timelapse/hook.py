@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import re
 import shlex
 import shutil
 import signal
@@ -55,7 +56,7 @@ def words_of(command: str, *, windows: bool = sys.platform == "win32") -> list[s
     except ValueError as error:
         raise ValueError(f"the command {command!r} cannot be read: {error}") from None
     if windows:  # the quotes are left around words there
-        words = [word[1:-1] if len(word) > 1 and word[0] == word[-1] and word[0] in "\"'" else word for word in words]
+        words = [re.sub(r"^([\"'])(.*)\1$", r"\2", word, flags=re.DOTALL) for word in words]
     if not words:
         raise ValueError("the command is empty")
     words = [os.path.expanduser(words[0]), *words[1:]]
