@@ -352,4 +352,5 @@ def _values(session: CameraSession) -> dict[str, SettingValue | None]:
 
 
 def _facts(info: CameraInfo) -> dict[str, Any]:
+    info = info.shown  # its queries may hold passwords
     return {"url": info.url, "stream_url": info.stream_url, "mac": info.mac, "firmware": info.firmware}
