@@ -55,19 +55,25 @@ def test_a_frozen_picture_stands_still_says_so_and_goes_on(
         bar = frozen[: frozen.shape[0] // 12]
         assert (bar == 255).any()
         assert np.median(bar[:, : bar.shape[1] // 2]) < 90  # words on a dark bar
-        sent = camera.sent.total
+        canvas = viewer.window._qt_viewer.canvas.native
         with camera.fault("stall"):  # nor does it become gray, while its camera is away
             qtbot.waitUntil(
                 lambda: (widget.screen.age_s(name) or 0) > 3,
                 timeout=PATIENCE_MS,
             )
             assert (shown() == frozen).all()
+            qtbot.keyClick(canvas, Qt.Key.Key_Space)  # nor may it look live then, old as it is
+            assert live.board.states[name] is not TileState.LIVE
+            qtbot.waitUntil(lambda: (shown()[..., 0] == shown()[..., 2]).all(), timeout=PATIENCE_MS)
+        qtbot.waitUntil(lambda: number() > stands_at, timeout=PATIENCE_MS)
+        qtbot.mouseClick(widget.freeze, Qt.MouseButton.LeftButton)
+        qtbot.waitUntil(lambda: not live.board.waits(), timeout=PATIENCE_MS)
+        frozen, stands_at, sent = shown(), number(), camera.sent.total
         qtbot.waitUntil(lambda: camera.sent.total > sent + 8, timeout=PATIENCE_MS)
         qtbot.waitUntil(lambda: (widget.screen.age_s(name) or 9) < 1, timeout=PATIENCE_MS)
         assert (shown() == frozen).all()
         assert number() == stands_at
 
-        canvas = viewer.window._qt_viewer.canvas.native
         qtbot.keyClick(canvas, Qt.Key.Key_Space)
         assert widget.screen.freeze.at == ""
         assert widget.freeze.text() == "Freeze"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +15,9 @@ from espressoscope.display import TileState
 pytest.importorskip("napari")
 
 from qtpy.QtCore import QPoint, Qt
+
+from espressoscope.napari_plugin.layers import WAITING
+from espressoscope.napari_plugin.layout import label_of, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +41,9 @@ def six() -> Iterator[list[sim.SimulatedCamera]]:
 
 def camera_shown(screen: Screen, key: str, name: str) -> int | None:
     """Read which camera a tile shows from the picture napari has."""
-    live = screen.layers[key]
+    live = screen.layers.get(key)
+    if live is None:
+        return None
     reading = sim.read_strip(np.asarray(live.layer.data)[live.board.region(name)])
     return None if reading is None else reading.camera
 
@@ -98,6 +105,25 @@ def test_one_camera_is_shown_as_it_is(widget: LiveWidget, viewer: napari.Viewer,
         assert np.abs(sent - shown).max() < 12
         qtbot.waitUntil(lambda: widget.table.cameras.text(name, 1) == "live", timeout=PATIENCE_MS)
 
+        # Another plugin that listens to the layer raises: that is told, and the view goes on.
+        def raises(event: Any) -> None:
+            if not screen.failures:
+                raise ValueError("another plugin's")
+
+        layer.events.set_data.connect(raises)
+        qtbot.waitUntil(lambda: screen.failures == 1, timeout=PATIENCE_MS)
+        layer.events.set_data.disconnect(raises)
+        assert "another plugin's" in widget.words.text()
+        passes = screen.passes
+        qtbot.waitUntil(lambda: screen.passes > passes + 3, timeout=PATIENCE_MS)
+        screen.arrange()  # it may have been while layers were arranged, too
+        assert (screen.shown_age_s(name) or 9) < 2
+
+        # What stands for simulated cameras does not stay when they do not come.
+        viewer.add_image(np.zeros((6, 8)), metadata={"espressoscope": WAITING})
+        widget.session.failed.emit("the simulated cameras did not start")
+        qtbot.waitUntil(lambda: list(viewer.layers) == [layer], timeout=PATIENCE_MS)
+
         # Another size, turned, and measured: the layer follows, and covers the same part of the world.
         widget.session.camera(name).set(framesize="SVGA")  # type: ignore[union-attr]
         qtbot.waitUntil(lambda: screen.layers[name].layer.extent.world[1][1] > 790, timeout=PATIENCE_MS)
@@ -134,6 +160,16 @@ def test_many_cameras_share_a_mosaic(
     )
     qtbot.waitUntil(lambda: [layer.name for layer in viewer.layers] == ["Cameras"], timeout=PATIENCE_MS)
 
+    def labelled() -> bool:
+        written = [screen.judging.words.get(("mosaic", name), "") for name in numbers]
+        labels = [re.fullmatch(r"…?(.+)  (\d+\.\d) fps  (\d\.\d) s", words) for words in written]
+        return all(
+            label and name.endswith(label[1]) and 2 < float(label[2]) < 12 and float(label[3]) < 2
+            for name, label in zip(numbers, labels, strict=True)
+        )
+
+    qtbot.waitUntil(labelled, timeout=PATIENCE_MS)
+
     # Zooming in: finer tiles of those that are seen, in the same part of the world.
     mosaic = screen.layers["mosaic"]
     coarse, world = mosaic.board.tile, mosaic.layer.extent.world.copy()
@@ -143,6 +179,22 @@ def test_many_cameras_share_a_mosaic(
     viewer.scene.camera.zoom *= 20
     qtbot.waitUntil(lambda: mosaic.board.tile == (240, 320), timeout=PATIENCE_MS)
     assert np.abs(mosaic.layer.extent.world - world).max() < 10
+
+    # What a drag brings into view is not old, though the hand never rests.
+    here = mosaic.board.at(
+        *(float(each) for each in mosaic.layer.world_to_data(viewer.scene.camera.center[-2:]))
+    )
+    far = next(each for each in numbers if mosaic.board.place(each)[0] != mosaic.board.place(here or name)[0])
+    qtbot.waitUntil(lambda: not screen.sees(far), timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: (screen.shown_age_s(far) or 0) > 1.5, timeout=PATIENCE_MS)
+    rows, columns = mosaic.board.region(far)
+    there = mosaic.layer.data_to_world(((rows.start + rows.stop) / 2, (columns.start + columns.stop) / 2))
+
+    def dragged() -> bool:
+        viewer.scene.camera.center = (0, there[0], there[1] + time.monotonic() % 1)
+        return (screen.shown_age_s(far) or 9) < 1
+
+    qtbot.waitUntil(dragged, timeout=PATIENCE_MS)
     screen.fit()
 
     # A double click on a tile, with the mouse: this camera alone, in full, beside the others.
@@ -155,6 +207,16 @@ def test_many_cameras_share_a_mosaic(
             and np.asarray(screen.layers[name].layer.data).shape == (240, 320, 3)
             and camera_shown(screen, name, name) == numbers[name]
         ),
+        timeout=PATIENCE_MS,
+    )
+
+    # Layers the user removes stay away, and it is said how they come back.
+    viewer.layers.clear()
+    assert "Live off and on" in widget.words.text()
+    qtbot.mouseClick(widget.live, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(widget.live, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(
+        lambda: "mosaic" in screen.layers and camera_shown(screen, "mosaic", name) == numbers[name],
         timeout=PATIENCE_MS,
     )
 
@@ -217,3 +279,29 @@ def test_a_function_that_raises_is_told_and_ends_nothing(
         lambda: np.asarray(screen.layers[name].layer.data).shape == (50, 70, 3), timeout=PATIENCE_MS
     )
     qtbot.waitUntil(lambda: (np.asarray(screen.layers[name].layer.data) == 99).all(), timeout=PATIENCE_MS)
+
+    # One that takes too long makes pictures old, and is named; its camera is not lost.
+    def slow(frame: Any, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        time.sleep(2.2)
+        return picture
+
+    pictures.set_hook(name, slow)
+    words = screen.judging.words
+    qtbot.waitUntil(lambda: "function too slow" in words.get((name, name), ""), timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: camera_shown(screen, name, name) == 0, timeout=PATIENCE_MS)
+    assert screen.layers[name].board.states[name] is TileState.STALE
+    pictures.set_hook(name, None)
+    qtbot.waitUntil(lambda: screen.layers[name].board.states[name] is TileState.LIVE, timeout=PATIENCE_MS)
+
+
+def test_labels_tell_name_rate_and_age() -> None:
+    assert label_of("well A1", TileState.LIVE, 0.14, 12.34, True) == "well A1  12.3 fps  0.1 s"
+    assert label_of("a long name", TileState.LIVE, 0.14, 12.34, True, 25) == "…ng name  12.3 fps  0.1 s"
+    assert label_of("A1", TileState.STALE, 3.2, 9.0, True) == "A1  3 s old"
+    assert label_of("A1", TileState.STALE, 3.2, 9.0, True, slow=True) == "A1  function too slow: 3 s old"
+    assert label_of("A1", TileState.STALE, 3.2, 9.0, False, slow=True) == "A1  3 s old, not live"
+    assert "FROZEN" in label_of("A1", TileState.FROZEN, 0.1, 9.0, True)
+    assert label_of("A1", TileState.NO_SIGNAL, 7.0, 9.0, True) == "A1  NO SIGNAL for 7 s"
+    states = [state_of(age_s, True, None) for age_s in (None, 0.1, 2.1, 6.1)]
+    assert states == [TileState.NO_SIGNAL, TileState.LIVE, TileState.STALE, TileState.NO_SIGNAL]
+    assert state_of(0.1, False, None) is TileState.STALE

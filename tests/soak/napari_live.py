@@ -176,7 +176,9 @@ class Stage:
         limit_s = STALE_S + 4 * self._held_up_s
         self._held_up_s *= 0.95
         for name in healthy:
-            age_s = self.widget.screen.age_s(name)
+            if not self.widget.screen.sees(name):
+                continue
+            age_s = self.widget.screen.shown_age_s(name)
             if age_s is None or age_s > limit_s:
                 self.findings.add("stale", f"{name}: its picture is {age_s} s old, and it is healthy")
             else:
@@ -237,7 +239,7 @@ def soak(cameras: int, seconds: float, seed: int) -> int:
             lambda: (
                 len(session.names) == cameras
                 and screen.passes > 3
-                and all(screen.age_s(name) is not None for name in session.names)
+                and all(screen.shown_age_s(name) is not None for name in session.names)
             ),
             LONGEST_START_S,
         ):

@@ -107,10 +107,22 @@ def state_of(age_s: float | None, live: bool, stats: StreamStats | None) -> Tile
 
 
 def label_of(
-    name: str, state: TileState, age_s: float | None, fps: float, live: bool, most: int = 200
+    name: str,
+    state: TileState,
+    age_s: float | None,
+    fps: float,
+    live: bool,
+    most: int = 200,
+    *,
+    slow: bool = False,
 ) -> str:
-    """Say in one line what a tile shows; the name gives way where there is room for `most` characters."""
+    """Say in one line what a tile shows; the name gives way where there is room for `most` characters.
+
+    Where it is old because the user's function is `slow`, that is said.
+    """
     rest = _rest_of_label(state, age_s, fps, live)
+    if slow and state is TileState.STALE and live:
+        rest = f"  function too slow: {rest.strip()}"
     room = max(3, most - len(rest))
     return (name if len(name) <= room else f"…{name[1 - room :]}") + rest
 

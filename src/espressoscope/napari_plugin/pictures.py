@@ -106,6 +106,10 @@ class Pictures:
             self._hooks = {**self._hooks, camera: hook} if hook else _without(self._hooks, camera)
             self.failures.pop(camera, None)
 
+    def has_hook(self, camera: str) -> bool:
+        """Tell whether a function is at work on a camera's pictures."""
+        return camera in self._hooks
+
     def look(self, camera: str) -> Look:
         """Tell how a camera's pictures are shown."""
         return self._looks.get(camera, Look())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import weakref
+from typing import TYPE_CHECKING, Any, Final
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QBrush, QColor
@@ -240,10 +241,11 @@ class RecordPanel(QWidget):
                 fleet.keep(before)  # it may be another fleet than when that was asked for
             return fleet.record(path, seconds, frames, before=before, cameras=chosen)
 
-        def tell(figures: RunFigures) -> None:
-            session.post(lambda: panel(figures))
+        told = weakref.WeakMethod(self._told)  # a run may end long after its panel
 
-        panel = self._told
+        def tell(figures: RunFigures) -> None:
+            session.post(lambda: _tell(told, figures))
+
         self._lines.clear()
         self.table.clear()
         self.room.clear()
@@ -308,6 +310,12 @@ class RecordPanel(QWidget):
         item.setToolTip(5, cells[5])
         for column, bad in ((4, lost > 0), (5, quiet)):
             item.setForeground(column, _BAD if bad else QBrush())
+
+
+def _tell(told: weakref.WeakMethod[Any], figures: RunFigures) -> None:
+    method = told()
+    if method is not None:
+        method(figures)
 
 
 def _table() -> QTreeWidget:

@@ -24,6 +24,9 @@ TIPS: Final = (
     "What is wrong, and what to try",
 )
 
+_PLAIN: Final = {"stalled": "no picture", "busy": "in use", "backing off": "trying again", "stopped": "off"}
+"""States of a link that need other words; the others say what they mean."""
+
 
 class CameraModel(QAbstractTableModel):
     """The cameras of a session as rows.
@@ -83,7 +86,7 @@ class CameraModel(QAbstractTableModel):
         failure = self._session.pictures.failures.get(name, "")
         return (
             name,
-            ("frozen" if stats.frozen else str(stats.state)) if live else "off",
+            ("frozen" if stats.frozen else _PLAIN.get(stats.state, str(stats.state))) if live else "off",
             f"{stats.fps:.1f}" if live else "",
             f"{stats.kb_per_s:.0f}" if live else "",
             "" if stats.age_s is None else f"{stats.age_s:.1f} s",

@@ -66,6 +66,10 @@ class LiveWidget(QWidget):
         self.words = QLabel()
         self.words.setWordWrap(True)
         self.words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.warning = QLabel(bad_pair())  # stays, whatever else is said
+        self.warning.setWordWrap(True)
+        self.warning.setStyleSheet("color: #e5534b")
+        self.warning.setVisible(bool(self.warning.text()))
         self.tabs = QTabWidget()
         makers = []
         for title, make in PANELS:
@@ -83,6 +87,7 @@ class LiveWidget(QWidget):
         layout.addWidget(self.table, 1)
         layout.addLayout(row)
         layout.addWidget(self.look)
+        layout.addWidget(self.warning)
         layout.addWidget(self.words)
         layout.addWidget(self.tabs, 1)
         session.failed.connect(self._say_wrong)
@@ -91,7 +96,6 @@ class LiveWidget(QWidget):
         session.live_changed.connect(self.live.setChecked)
         session.selection_changed.connect(self._chosen)  # a function with us in it PySide would keep for ever
         session.camera_added.connect(self._added)
-        self.words.setText(bad_pair())
 
         # closeEvent never comes to a docked widget: it ends when its dock lets it go, when it is deleted,
         # when the window is, or with the program. None of these may hold the widget.
@@ -146,11 +150,12 @@ class LiveWidget(QWidget):
 
 
 def _end(screen: Screen, session: LiveSession, makers: list[Any], *_: object) -> None:
-    with contextlib.suppress(RuntimeError):  # Qt has deleted parts of it
-        screen.close()
-    for maker in makers:
-        maker.close()
-    session.close()
+    with contextlib.ExitStack() as ends:  # each has its turn, whatever the others raise
+        ends.callback(session.close)
+        for maker in makers:
+            ends.callback(maker.close)
+        with contextlib.suppress(RuntimeError):  # Qt has deleted parts of it
+            screen.close()
 
 
 def _end_all() -> None:

@@ -1,0 +1,140 @@
+"""How often what is new is brought to the screen: no more than the thread that draws can bear."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from typing import TYPE_CHECKING, Final
+
+from qtpy.QtCore import QObject, Qt, QTimer, Signal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from espressoscope.napari_plugin.judging import Judging
+    from espressoscope.napari_plugin.layers import LiveLayer
+    from espressoscope.napari_plugin.session import LiveSession
+
+__all__ = ["Pace"]
+
+_log = logging.getLogger(__name__)
+
+PASS_S: Final = 0.036
+"""From the beginning of one pass of refreshing to that of the next, at least."""
+REST_S: Final = 0.008
+"""Left to everything else between two passes, at least."""
+
+
+class Pace(QObject):
+    """Refreshes layers in passes, until `close`.
+
+    Parameters
+    ----------
+    session : LiveSession
+        Told of what goes wrong.
+    layers : Mapping of str to LiveLayer
+        Those to refresh; looked at anew in each pass.
+    visible : callable
+        Gives the cameras of a layer that can be seen; None: all.
+    judging : Judging
+        Told what is on the screen now.
+
+    Attributes
+    ----------
+    passes : int
+        Times something new was shown.
+    failures : int
+        Times napari, or another listener to a layer, raised something while a layer was shown.
+    """
+
+    painted = Signal()
+    """A pass is over in which something new was shown."""
+    _news = Signal()
+
+    def __init__(
+        self,
+        session: LiveSession,
+        layers: Mapping[str, LiveLayer],
+        visible: Callable[[str], frozenset[str] | None],
+        judging: Judging,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.passes = 0
+        self.failures = 0
+        self._session = session
+        self._layers = layers
+        self._visible = visible
+        self._judging = judging
+        self._told = False
+        self._closed = False
+        self._failing: set[str] = set()
+        self._rest = QTimer(self)
+        self._rest.setSingleShot(True)
+        self._rest.setTimerType(Qt.TimerType.PreciseTimer)
+        self._rest.timeout.connect(self._go_on)
+        self._news.connect(self._pass, Qt.ConnectionType.QueuedConnection)
+
+    def tell(self) -> None:
+        """Say that something new is painted; on any thread."""
+        if not self._told:
+            self._told = True
+            with contextlib.suppress(RuntimeError):  # Qt has deleted this object
+                self._news.emit()
+
+    def soon(self) -> None:
+        """Have a pass made if anything waits for one."""
+        if not self._told and self._waits():
+            self.tell()
+
+    def close(self) -> None:
+        """Refresh nothing any more."""
+        self._closed = True
+        with contextlib.suppress(RuntimeError):  # Qt has deleted it
+            self._rest.stop()
+
+    def _pass(self) -> None:
+        if self._closed:
+            return
+        # Decode threads tell of news again when `_rest` is over: it has to begin, whatever happens here.
+        began = time.perf_counter()
+        try:
+            some, plain_left = False, True
+            for key, live in tuple(self._layers.items()):
+                new, plain = self._refresh(key, live, plain_left)
+                some, plain_left = some or new, plain_left and not plain
+            if some:
+                self.passes += 1
+                self.painted.emit()
+        finally:
+            took = time.perf_counter() - began
+            self._rest.start(round(1000 * max(PASS_S - took, REST_S)))
+
+    def _refresh(self, key: str, live: LiveLayer, plain: bool) -> tuple[bool, bool]:
+        """Bring a layer up to date; what others do when it changes must not end the view of any."""
+        visible, pictures = self._visible(key), self._judging.pictures_of(live)
+        try:
+            done = live.refresh(visible, plain=plain)
+        except Exception as error:  # noqa: BLE001 (functions of others are called)
+            self.failures += 1
+            if key not in self._failing:  # not 25 times a second
+                self._failing.add(key)
+                _log.exception("layer %s: showing a new picture failed", key)
+                self._session.failed.emit(
+                    f"{live.layer.name}: showing a new picture failed ({type(error).__name__}: {error}). "
+                    "What is seen of it may be old. Close other plugins that use this layer"
+                )
+            return False, False
+        self._failing.discard(key)
+        self._judging.showed(pictures, visible)
+        return done
+
+    def _go_on(self) -> None:
+        self._told = False
+        if self._waits():
+            self._told = True
+            self._pass()
+
+    def _waits(self) -> bool:
+        return any(live.board.waits(self._visible(key)) for key, live in self._layers.items())
