@@ -28,6 +28,8 @@ __all__ = ["Geometry", "Planned"]
 USUAL: Final = (480, 640)
 """Height and width of a picture before the first has come."""
 MOSAIC: Final = "mosaic"
+QUICK_PIXELS: Final = 200_000
+"""A single camera's board of so many pixels is made at once; a larger one on another thread."""
 LABEL_SHARE: Final = 14
 """A tile's height through that of its label."""
 LABEL_SCREEN_PX: Final = 13
@@ -49,7 +51,7 @@ class _Size(NamedTuple):
 
 
 class _Wanted(NamedTuple):
-    """A mosaic that is to be made."""
+    """A board that is to be made."""
 
     names: tuple[str, ...]
     tile: tuple[int, int]
@@ -65,6 +67,14 @@ def _make(wanted: _Wanted, before: Board | None) -> Board:
     return board
 
 
+def _make_or_say(wanted: _Wanted, before: Board | None) -> Board | Exception:
+    """Make a board; an error comes back too, so that it can be made anew."""
+    try:
+        return _make(wanted, before)
+    except (ValueError, KeyError, MemoryError) as error:
+        return error
+
+
 class Geometry:
     """Decides sizes and places; told of every picture by decode threads.
 
@@ -73,7 +83,7 @@ class Geometry:
     session : LiveSession
         Whose cameras.
     made : callable
-        A bound method: a mosaic is there that `plan` had to wait for.
+        A bound method: all boards are there that `plan` had to wait for.
 
     Attributes
     ----------
@@ -84,8 +94,8 @@ class Geometry:
     def __init__(self, session: LiveSession, made: Callable[[], object]) -> None:
         self.visible: frozenset[str] | None = None
         self._tell_made = weakref.WeakMethod(made)
-        self._wanted: _Wanted | None = None
-        self._made: tuple[_Wanted, Board] | None = None
+        self._wanted: dict[str, _Wanted] = {}
+        self._made: dict[str, tuple[_Wanted, Board]] = {}
         self._session = session
         self._lock = threading.Lock()
         self._sizes: dict[str, _Size] = {}
@@ -110,6 +120,8 @@ class Geometry:
 
     def forget(self, name: str) -> None:
         """Drop what is known of a camera."""
+        self._wanted.pop(name, None)
+        self._made.pop(name, None)
         with self._lock:
             self._sizes.pop(name, None)
 
@@ -149,7 +161,7 @@ class Geometry:
         *,
         fit: bool = False,
     ) -> dict[str, Planned] | None:
-        """Give the layers there should be; None while a new mosaic is being made on another thread.
+        """Give the layers there should be; None while boards are being made on another thread.
 
         Parameters
         ----------
@@ -175,9 +187,8 @@ class Geometry:
             if fit:
                 zoom = self._fitting_zoom(mosaic, um, viewer)
             planned, beside = self._plan_mosaic(mosaic, layers.get(MOSAIC), um, unit, zoom, viewer, fit)
-            if planned is None:
-                return None
-            plan[MOSAIC] = planned
+            if planned is not None:
+                plan[MOSAIC] = planned
         pixel = {name: (self._session.look(name).pixel_um or 1.0) if measured else 1.0 for name in singles}
         worlds = [
             (self._size(name).full[0] * pixel[name], self._size(name).full[1] * pixel[name])
@@ -190,11 +201,15 @@ class Geometry:
             live = layers.get(name)
             board = live.board if live is not None and live.board.tile == size.came else None
             if board is None:
-                board = Board([name], size.came, 1)
-                if live is not None:
-                    board.inherit(live.board)
+                board = self._board(name, _Wanted((name,), size.came, 1, ()), live.board if live else None)
+            if board is None:
+                continue
             each = pixel[name] * size.full[1] / size.came[1]
             plan[name] = Planned(board, _geometry(each, place.y, place.x, unit))
+        if len(plan) < len(singles) + bool(mosaic):
+            return None
+        self._wanted.clear()
+        self._made = {key: made for key, made in self._made.items() if key in plan and key not in layers}
         return plan
 
     def _fitting_zoom(self, names: Sequence[str], um: float, viewer: Any) -> float:
@@ -221,7 +236,13 @@ class Geometry:
         scale = mosaic_scale(len(names), size, width * um * zoom if live is not None or fit else None)
         tile = -(-height // scale), -(-width // scale)
         board = live.board if live is not None else None
-        if board is None or board.tile != tile or set(board.names) != set(names):
+        places = self._wells(names)
+        if (
+            board is None
+            or board.tile != tile
+            or set(board.names) != set(names)
+            or any(board.place(name) != place for name, place in places.items())
+        ):
             board = self._new_mosaic(names, tile, size, board)
             if board is None:
                 return None, 0.0
@@ -234,37 +255,56 @@ class Geometry:
         beside = board.columns * width * um * 1.02
         return Planned(board, _geometry(each, 0.0, 0.0, unit)), beside
 
+    def _wells(self, names: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """Give where cameras stand on a plate; nothing unless all do, each in a well of its own."""
+        known = self._session.places
+        places = {name: known[name] for name in names if name in known}
+        return places if len(places) == len(names) == len(set(places.values())) else {}
+
     def _new_mosaic(
         self, names: Sequence[str], tile: tuple[int, int], size: tuple[int, int], before: Board | None
     ) -> Board | None:
         """Give a mosaic that has been made, or have it made: that costs up to 100 ms."""
-        places = {name: place for name in names if (place := self._session.places.get(name)) is not None}
-        if places and len(places) == len(names):
+        places = self._wells(names)
+        if places:
             columns = max(self._session.plate_columns, 1 + max(column for _, column in places.values()))
         elif before is not None and len(names) <= before.cells:
             columns = before.columns
             places = {name: before.place(name) for name in before.names if name in names}
         else:
             columns, places = choose_grid(len(names), size).columns, {}
-        wanted = _Wanted(tuple(names), tile, columns, tuple(sorted(places.items())))
-        if self._made is not None and self._made[0] == wanted:
-            board = self._made[1]
-            self._made = None
-            return board
-        if wanted != self._wanted:
-            self._wanted = wanted
-            if not self._session.run(lambda: (wanted, _make(wanted, before)), self._take_made, quiet=True):
-                self._wanted = None
+        return self._board(
+            MOSAIC, _Wanted(tuple(names), tile, columns, tuple(sorted(places.items()))), before
+        )
+
+    def _board(self, key: str, wanted: _Wanted, before: Board | None) -> Board | None:
+        """Give a board that has been made, or have it made: UXGA takes up to 300 ms."""
+        made = self._made.get(key)
+        if made is not None and made[0] == wanted:
+            return made[1]
+        if len(wanted.names) == 1 and wanted.tile[0] * wanted.tile[1] <= QUICK_PIXELS:
+            self._made[key] = wanted, _make(wanted, before)
+            return self._made[key][1]
+        if self._wanted.get(key) != wanted:
+            self._wanted[key] = wanted
+            if not self._session.run(
+                lambda: (key, wanted, _make_or_say(wanted, before)), self._take_made, quiet=True
+            ):
+                del self._wanted[key]
                 return _make(wanted, before)
         return None
 
-    def _take_made(self, made: tuple[_Wanted, Board]) -> None:
-        if made[0] != self._wanted:  # another one is wanted meanwhile
+    def _take_made(self, made: tuple[str, _Wanted, Board | Exception]) -> None:
+        key, wanted, board = made
+        if self._wanted.get(key) != wanted:  # another one is wanted meanwhile
             return
-        self._wanted = None
-        self._made = made
+        del self._wanted[key]
+        if isinstance(board, Exception):
+            self._session.failed.emit(f"the pictures of {key} cannot be shown: {board}")
+            return
+        self._made[key] = wanted, board
         tell = self._tell_made()
-        if tell is not None:
+        if tell is not None and not self._wanted:
             tell()
 
     def _seen(self, board: Board, each: float, viewer: Any) -> frozenset[str] | None:

@@ -9,12 +9,12 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from qtpy.QtCore import QObject, Qt, Signal, Slot
+from qtpy.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal, Slot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MOST_LETTERS", "Mailbox"]
+__all__ = ["MOST_LETTERS", "Mailbox", "application", "delete_soon"]
 
 _log = logging.getLogger(__name__)
 
@@ -22,6 +22,21 @@ MOST_LETTERS: Final = 4096
 """Functions that wait to be called; a thread that draws and is stuck must not fill the memory."""
 SLICE_S: Final = 0.012
 """After so many seconds of calling functions the thread that draws sees to everything else first."""
+
+
+def application() -> QObject | None:
+    """Give what owns objects of Qt whose end Python must not decide; None before there is an application.
+
+    Python frees what nobody holds on whichever thread looks for waste, and Qt does not stand that.
+    """
+    return QCoreApplication.instance()
+
+
+def delete_soon(thing: QObject) -> None:
+    """Have Qt delete an object from the loop of the thread that draws, where this is called."""
+    with contextlib.suppress(RuntimeError):  # it is deleted already
+        if QCoreApplication.instance() is not None:
+            QTimer.singleShot(0, thing.deleteLater)
 
 
 class Mailbox(QObject):
@@ -36,7 +51,7 @@ class Mailbox(QObject):
     _came = Signal()
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(application())
         self.dropped = 0
         self._letters: deque[Callable[[], object]] = deque()
         self._lock = threading.Lock()
@@ -64,8 +79,11 @@ class Mailbox(QObject):
     def close(self) -> None:
         """Call nothing any more."""
         with self._lock:
+            if self._closed:
+                return
             self._closed = True
             self._letters.clear()
+        delete_soon(self)
 
     @Slot()
     def _read(self) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+import logging
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
 
 import espressoscope as es
 from espressoscope.napari_plugin.calls import words
@@ -15,11 +18,18 @@ if TYPE_CHECKING:
 
     from espressoscope.napari_plugin.pictures import Pictures, Scale
 
-__all__ = ["Roster"]
+__all__ = ["MOST_REACHED", "Roster"]
+
+_log = logging.getLogger(__name__)
+
+MOST_REACHED: Final = 16
+"""Newcomers that are reached at once; one that does not answer takes 6 s."""
 
 
 class Roster:
-    """The cameras of a session, and whether they stream; its methods are called on one thread at a time.
+    """The cameras of a session, and whether they stream.
+
+    One thread at a time adds cameras; others may remove some and change `set_live` meanwhile.
 
     Parameters
     ----------
@@ -50,6 +60,8 @@ class Roster:
         self._scales: dict[str, Scale] = {}
         self._view: Any = None
         self._live = False
+        self._open = False
+        self._streams = threading.Lock()
         self._simulators: list[Simulator] = []
         self._closed = False
 
@@ -66,7 +78,7 @@ class Roster:
         fleet = self.fleet
         known = set(fleet.names) if fleet is not None else set()
         problems = self._begin(cameras) if not known else self._join(cameras)
-        if problems:
+        if problems and not self._closed:
             raise ValueError("\n".join(problems))
 
     def _begin(self, cameras: Iterable[str | es.CameraInfo | es.Member]) -> list[str]:
@@ -79,44 +91,82 @@ class Roster:
             else:
                 good.append(camera)
         if good:
-            old, self.fleet = self.fleet, es.Fleet(good)
-            self._view = None
+            fresh = es.Fleet(good)
+            with self._streams:
+                self._open = False
+                old, self.fleet, self._view = self.fleet, fresh, None
             if old is not None:
                 old.close()
             if self._closed:
                 return []
             self.fleet.open()
+            self._open = True
             for name in self.fleet.names:
                 self._joined(name)
-            if self._live:
-                self.set_live(True)
+            self._keep_up()
         return problems
 
     def _join(self, cameras: Iterable[str | es.CameraInfo | es.Member]) -> list[str]:
-        problems = []
-        for camera in cameras:
-            fleet = self.fleet
-            if fleet is None or self._closed:
-                break
+        """Take cameras into a fleet that is open; a dead one holds up nothing else."""
+        waiting = deque(cameras)
+        problems: list[str] = []
+        threads = [
+            threading.Thread(
+                target=self._reach,
+                args=(waiting, problems),
+                name=f"espressoscope-napari-add-{n}",
+                daemon=True,
+            )
+            for n in range(min(len(waiting), MOST_REACHED))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()  # ends: each camera has its timeout, and `close` breaks that off
+        self._keep_up()
+        return problems
+
+    def _reach(self, waiting: deque[str | es.CameraInfo | es.Member], problems: list[str]) -> None:
+        while not self._closed and (fleet := self.fleet) is not None:
+            try:
+                camera = waiting.popleft()
+            except IndexError:
+                return
             known = set(fleet.names)
             try:
                 name = fleet.add(camera)
             except (es.CameraError, ValueError) as error:
                 problems.append(words(error))
-                continue
-            if name in known:
-                problems.append(f"{name} is shown already")
+            except Exception as error:  # noqa: BLE001 (a thread boundary: told in words)
+                _log.exception("a camera could not be added")
+                problems.append(words(error))
             else:
-                self._joined(name)
-        return problems
+                well = self.places.get(camera.name) if isinstance(camera, es.Member) else None
+                if name in known and well is not None:  # it stands somewhere, as we know by now
+                    self.places = {**self.places, name: well}
+                    self._joined(name)
+                elif name in known:
+                    problems.append(f"{name} is shown already")
+                else:
+                    self._joined(name)
+
+    def _keep_up(self) -> None:
+        """Have those that came stream, or not, as is wanted by now."""
+        with self._streams:
+            self._stream(self._live)
 
     def add_fleet_file(self, path: str) -> None:
         """Take in all cameras of a fleet file, and their places on plates."""
         members = list(es.FleetFile.load(path, must_exist=True).members.values())
         if not members:
             raise ValueError(f"{path} names no camera: espressoscope fleet add ADDRESS adds one")
-        self.plate_columns, places = plate_places(members)
-        self.places.update(places)
+        columns, places = plate_places(members)
+        others = {name: place for name, place in self.places.items() if name not in places}
+        if set(others.values()) & set(places.values()):  # another plate: below what is there
+            below = 1 + max(row for row, _ in others.values())
+            places = {name: (below + row, column) for name, (row, column) in places.items()}
+        self.plate_columns = max(columns, self.plate_columns if others else 0)
+        self.places = {**others, **places}
         self.add(members)
 
     def simulate(self, count: int) -> None:
@@ -138,6 +188,7 @@ class Roster:
                 with contextlib.suppress(KeyError):  # removed twice
                     self.fleet.remove(name)
             self._scales.pop(name, None)
+            self.places = {each: place for each, place in self.places.items() if each != name}
             self._left(name)
 
     # ---- pictures -----------------------------------------------------------------------------------
@@ -145,18 +196,23 @@ class Roster:
     def set_live(self, live: bool) -> None:
         """Stream from all cameras, and decode, or let that be."""
         self._live = live
+        with self._streams:
+            self._stream(live)
+
+    def _stream(self, live: bool) -> None:
         fleet, view = self.fleet, self._view
+        if fleet is None or not self._open or self._closed:
+            return
         if not live:
             self._view = None
             if view is not None:
                 view.close()
-            if fleet is not None:
-                fleet.stop()
-        elif fleet is not None and not self._closed:
-            fleet.start()
-            if view is None:
-                self._view = fleet.view(self._pictures.use, scale=2)
-            self.apply_scales(fleet.names)
+            fleet.stop()
+            return
+        fleet.start()
+        if view is None:
+            self._view = fleet.view(self._pictures.use, scale=2)
+        self.apply_scales(fleet.names)
 
     def set_scale(self, name: str, scale: Scale) -> None:
         """Decode a camera's pictures at this fraction from now on; never blocks."""
@@ -166,8 +222,9 @@ class Roster:
 
     def apply_scales(self, names: Iterable[str]) -> None:
         """Tell the view of these cameras at which fraction to decode; never blocks."""
-        if self._view is not None:
-            views = self._view.views
+        view = self._view  # another thread may let it go meanwhile
+        if view is not None:
+            views = view.views
             for name in names:
                 if name in views and name in self._scales:
                     views[name].scale = self._scales[name]

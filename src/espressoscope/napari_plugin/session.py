@@ -17,7 +17,7 @@ from qtpy.QtCore import QObject, Signal
 from espressoscope.napari_plugin.calls import Calls, words
 from espressoscope.napari_plugin.figures import CameraState, Figures
 from espressoscope.napari_plugin.hunt import Hunt
-from espressoscope.napari_plugin.mailbox import Mailbox
+from espressoscope.napari_plugin.mailbox import Mailbox, application, delete_soon
 from espressoscope.napari_plugin.pictures import Look, Pictures
 from espressoscope.napari_plugin.roster import Roster
 
@@ -35,7 +35,11 @@ _log = logging.getLogger(__name__)
 END_S: Final = 2.0
 """Longest wait, in seconds, for threads when a session is closed; not on the thread that draws."""
 FLEET: Final = "fleet"
-"""The lane of everything that changes who belongs to the fleet, or whether it streams."""
+"""The lane of cameras that come: dead ones hold it up for some seconds."""
+LIVE: Final = "live"
+"""The lane of streams that start and stop."""
+LEAVE: Final = "leave"
+"""The lane of cameras that go."""
 
 
 class LiveSession(QObject):
@@ -75,7 +79,7 @@ class LiveSession(QObject):
     """list of str: why nothing was found; empty when something was, or when it was cancelled."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(application())
         self.pictures = Pictures()
         self.sharpness: dict[str, float] = {}
         self._selected: list[str] = []
@@ -142,7 +146,7 @@ class LiveSession(QObject):
     def select(self, names: Sequence[str]) -> None:
         """Choose cameras."""
         chosen = [name for name in names if name in self._names]
-        if chosen != self._selected:
+        if chosen != self._selected and not self._closed.is_set():
             self._selected = chosen
             self.selection_changed.emit(chosen)
 
@@ -153,7 +157,8 @@ class LiveSession(QObject):
     def set_look(self, name: str, look: Look) -> None:
         """Show a camera's pictures so from now on."""
         self.pictures.set_look(name, look)
-        self.look_changed.emit(name)
+        if not self._closed.is_set():
+            self.look_changed.emit(name)
 
     def set_scale(self, name: str, scale: Scale) -> None:
         """Decode a camera's pictures at this fraction of their size from now on."""
@@ -221,13 +226,15 @@ class LiveSession(QObject):
         """Let cameras go."""
         leaving = [name for name in names if name in self._names]
         if leaving:
-            self.run(lambda: self._roster.remove(leaving), lane=FLEET)
+            self.run(lambda: self._roster.remove(leaving), lane=LEAVE)
 
     def _joined(self, name: str) -> None:
         if name not in self._names:
             self._names.append(name)
             self._figures.start()
             self.camera_added.emit(name)
+        else:  # it has been told where it stands
+            self.look_changed.emit(name)
 
     def _left(self, name: str) -> None:
         if name in self._names:
@@ -242,7 +249,7 @@ class LiveSession(QObject):
         """Ask for pictures of all cameras, or let their streams go."""
         if live != self._live and not self._closed.is_set():
             self._live = live
-            self.run(lambda: self._roster.set_live(live), lane=FLEET)
+            self.run(lambda: self._roster.set_live(live), lane=LIVE)
             self.live_changed.emit(live)
 
     # ---- searching ----------------------------------------------------------------------------------
@@ -259,7 +266,8 @@ class LiveSession(QObject):
 
     def cancel_search(self) -> None:
         """End the search; what has been found stays found."""
-        self._hunt.cancel()
+        if not self._closed.is_set():
+            self._hunt.cancel()
 
     # ---- the end ------------------------------------------------------------------------------------
 
@@ -273,24 +281,28 @@ class LiveSession(QObject):
         self.pictures.clear()
         self._calls.close()
         self._figures.close()
-        threading.Thread(target=self._finish, name="espressoscope-napari-end", daemon=True).start()
+        # The thread must not hold this object: its end is the business of the thread that draws.
+        parts = self._hunt, self._roster, self._calls, self._figures, self._ended
+        threading.Thread(target=_finish, args=parts, name="espressoscope-napari-end", daemon=True).start()
+        delete_soon(self)
 
     def wait_closed(self, timeout_s: float = END_S) -> bool:
         """Wait until nothing is left of it after `close`; false when something still is."""
         return self._ended.wait(timeout_s)
 
-    def _finish(self) -> None:
-        end = time.monotonic() + END_S
-        try:
-            self._hunt.close()
-            # Again: a camera that is being added may have made the fleet only now.
-            while True:
-                self._roster.close()
-                if self._calls.join(0.2) or time.monotonic() > end:
-                    break
-            self._roster.close()
-            self._figures.join(max(0.0, end - time.monotonic()))
-        except Exception:  # noqa: BLE001 (a thread boundary)
-            _log.exception("a live session could not be closed")
-        finally:
-            self._ended.set()
+
+def _finish(hunt: Hunt, roster: Roster, calls: Calls, figures: Figures, ended: threading.Event) -> None:
+    end = time.monotonic() + END_S
+    try:
+        hunt.close()
+        # Again: a camera that is being added may have made the fleet only now.
+        while True:
+            roster.close()
+            if calls.join(0.2) or time.monotonic() > end:
+                break
+        roster.close()
+        figures.join(max(0.0, end - time.monotonic()))
+    except Exception:  # noqa: BLE001 (a thread boundary)
+        _log.exception("a live session could not be closed")
+    finally:
+        ended.set()

@@ -25,6 +25,7 @@ import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from espressoscope.napari_plugin.framing import fit_view
+from espressoscope.napari_plugin.mailbox import application, delete_soon
 from espressoscope.napari_plugin.snapping import describe
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class SnapLayers(QObject):
     """list of Snapped: they have become layers."""
 
     def __init__(self, session: LiveSession, viewer: napari.Viewer) -> None:
-        super().__init__()
+        super().__init__(application())
         self._session = session
         self._viewer: Any = viewer
         self._stacks: dict[tuple[Any, ...], Stack] = {}
@@ -281,6 +282,7 @@ class SnapLayers(QObject):
         spare, self._spare = self._spare, None
         if spare is not None:
             QTimer.singleShot(0, partial(_remove, self._viewer, spare))  # takes long, and nobody waits for it
+        delete_soon(self)
 
     def show_at(self, layer: Any, place: int) -> None:
         """Move the slider to a picture of a stack."""

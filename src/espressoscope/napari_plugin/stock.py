@@ -2,6 +2,10 @@
 
 napari cannot answer meanwhile. So one layer is made when the widget is opened, and waits for the first camera
 or the mosaic; layers that go are taken away one at a time, with everything else in between.
+
+With each layer that goes napari searches all memory, 100 to 250 ms: what the layer has on the graphics card
+has to go then and there, on this thread. That must not be spared, only made short: what was there before the
+widget (`settle`) needs no search. Everything made later is found and freed as ever.
 """
 
 from __future__ import annotations
@@ -9,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import logging
+import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,6 +42,45 @@ _WORDS: Final = "No camera yet"
 _SIZE: Final = (240, 320)
 
 
+class _Memory:
+    """What is spared napari's search of memory while widgets are open; touched by the thread that draws."""
+
+    def __init__(self) -> None:
+        self._users = 0
+        self._ours = False
+        self._old: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def settle(self, viewer: Any) -> None:
+        """Spare everything there is now; what is waste already is freed first."""
+        self._users += 1
+        if self._users == 1 and not gc.get_freeze_count():  # else somebody else's
+            gc.collect()
+            gc.freeze()
+            self._ours = True
+        if self._ours:
+            self._old.update(viewer.layers)
+
+    def is_old(self, layer: Any) -> bool:
+        """Tell whether a layer was there already."""
+        return self._ours and layer in self._old
+
+    def thaw(self) -> None:
+        """Spare nothing any more until the next widget settles."""
+        if self._ours:
+            self._ours = False
+            gc.unfreeze()
+            self._old.clear()
+
+    def release(self) -> None:
+        """Undo one `settle`; after the last one nothing is spared."""
+        self._users -= 1
+        if self._users == 0:
+            self.thaw()
+
+
+_memory: Final = _Memory()
+
+
 class Stock:
     """The layer that waits, and those that are to go.
 
@@ -54,11 +98,20 @@ class Stock:
         self.ready = False
         self.spare: Any = None
         self._viewer = viewer
+        self._settled = self._closed = False
+        viewer.layers.events.removing.connect(self._going)
         if not session.run(_load, ready, ready, quiet=True):
             self.ready = True
 
     def make(self) -> None:
-        """Make the layer that waits, where there is none."""
+        """Make the layer that waits, where there is none; `ready` tells when it is there."""
+        if self._closed:
+            return
+        if not self._settled:  # everything else has its turn in between
+            self._settled = True
+            _memory.settle(self._viewer)
+            QTimer.singleShot(REST_MS, self.make)
+            return
         self.ready = True
         if self.spare is None:
             self.spare = self._viewer.add_image(
@@ -86,7 +139,23 @@ class Stock:
         """Take layers away soon, one at a time; also when this object is gone."""
         queue = [layer for layer in layers if layer is not None]
         if queue:
-            QTimer.singleShot(REST_MS, partial(_remove_next, self._viewer, queue))
+            QTimer.singleShot(REST_MS, partial(_remove_next, self._viewer, queue, None))
+
+    def close(self, layers: Iterable[Any]) -> None:
+        """Take these layers away, and the one that waits, and let memory be as it was. Twice does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        with contextlib.suppress(ValueError, RuntimeError):  # the window is gone
+            self._viewer.layers.events.removing.disconnect(self._going)
+        queue = [layer for layer in (self.take(), *layers) if layer is not None]
+        then = _memory.release if self._settled else None
+        QTimer.singleShot(REST_MS, partial(_remove_next, self._viewer, queue, then))
+
+    def _going(self, event: Any) -> None:
+        """Have napari find all that a layer leaves which was there before the widget."""
+        if self._settled and _memory.is_old(self._viewer.layers[event.index]):
+            _memory.thaw()
 
 
 def _load() -> None:
@@ -109,27 +178,14 @@ def _waiting() -> NDArray[np.uint8]:
     return picture
 
 
-def _remove_next(viewer: Any, queue: list[Any]) -> None:
-    layer = queue.pop(0)
+def _remove_next(viewer: Any, queue: list[Any], then: Callable[[], object] | None) -> None:
     try:
-        if layer in viewer.layers:
-            with _quick_collection():
-                viewer.layers.remove(layer)
+        if queue and (layer := queue.pop(0)) in viewer.layers:
+            viewer.layers.remove(layer)
     except (RuntimeError, AttributeError, KeyError):  # the window is gone, and parts of it
         _log.debug("a layer could not be taken away", exc_info=True)
-        return
+        queue.clear()
     if queue:
-        QTimer.singleShot(REST_MS, partial(_remove_next, viewer, queue))
-
-
-@contextlib.contextmanager
-def _quick_collection() -> Any:
-    """Spare napari the search of all memory after each layer, 100 to 250 ms; it is done in its time."""
-    if gc.get_freeze_count():  # somebody else's
-        yield
-        return
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
+        QTimer.singleShot(REST_MS, partial(_remove_next, viewer, queue, then))
+    elif then is not None:
+        then()
