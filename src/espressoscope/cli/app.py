@@ -1,6 +1,5 @@
 """The commands put together. One is imported, and its options are understood, when it is asked for."""
 
-from importlib import import_module
 from typing import Annotated, Any
 
 import typer
@@ -8,40 +7,66 @@ from typer.core import TyperGroup
 
 __all__ = ["app"]
 
-# In the order of the help: the command, its module, what makes it up there.
-_COMMANDS = {
-    "discover": ("discover", "discover"),
-    "status": ("control", "status"),
-    "set": ("control", "set_settings"),
-    "snap": ("snap", "snap"),
-    "stream": ("stream", "stream"),
-    "watch": ("watch", "watch"),
-    "view": ("view", "view"),
-    "record": ("record", "record"),
-    "timelapse": ("timelapse", "timelapse"),
-    "info": ("runs", "info"),
-    "repair": ("runs", "repair"),
-    "export": ("export", "export"),
-    "fleet": ("fleet", "fleet"),
-    "identify": ("identify", "identify"),
-    "doctor": ("doctor", "doctor"),
-    "wifi": ("wifi", "wifi"),
-    "simulate": ("simulate", "simulate"),
-    "demo": ("demo", "demo"),
-}
+_NAMES = (
+    *("discover", "status", "set", "snap", "stream", "watch", "view", "record", "timelapse"),
+    *("info", "repair", "export", "fleet", "identify", "doctor", "wifi", "simulate", "demo"),
+)
+"""In the order of the help."""
+
+
+def _made(name: str) -> Any:
+    """Import what makes up a command; None for a name that is none."""
+    made: Any = None
+    match name:
+        case "discover":
+            from espressoscope.cli.discover import discover as made
+        case "status":
+            from espressoscope.cli.control import status as made
+        case "set":
+            from espressoscope.cli.control import set_settings as made
+        case "snap":
+            from espressoscope.cli.snap import snap as made
+        case "stream":
+            from espressoscope.cli.stream import stream as made
+        case "watch":
+            from espressoscope.cli.watch import watch as made
+        case "view":
+            from espressoscope.cli.view import view as made
+        case "record":
+            from espressoscope.cli.record import record as made
+        case "timelapse":
+            from espressoscope.cli.timelapse import timelapse as made
+        case "info":
+            from espressoscope.cli.runs import info as made
+        case "repair":
+            from espressoscope.cli.runs import repair as made
+        case "export":
+            from espressoscope.cli.export import export as made
+        case "fleet":
+            from espressoscope.cli.fleet import fleet as made
+        case "identify":
+            from espressoscope.cli.identify import identify as made
+        case "doctor":
+            from espressoscope.cli.doctor import doctor as made
+        case "wifi":
+            from espressoscope.cli.wifi import wifi as made
+        case "simulate":
+            from espressoscope.cli.simulate import simulate as made
+        case "demo":
+            from espressoscope.cli.demo import demo as made
+    return made
 
 
 class _Commands(TyperGroup):
     """A group whose commands are imported one by one: all at once take half a second of a slow computer."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return list(_COMMANDS)
+        return list(_NAMES)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in _COMMANDS:
+        made = _made(cmd_name)
+        if made is None:
             return None
-        module, attribute = _COMMANDS[cmd_name]
-        made = getattr(import_module(f"espressoscope.cli.{module}"), attribute)
         if not isinstance(made, typer.Typer):
             function, made = made, typer.Typer(add_completion=False, rich_markup_mode=None)
             made.command(name=cmd_name)(function)
