@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import warnings
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -47,4 +48,12 @@ def make_viewer() -> napari.Viewer:
         warnings.simplefilter("ignore")
         viewer = napari.Viewer(show=True)
         viewer.window.resize(1500, 1000)
+    # The tests take away layers of every kind, with and without a widget: see `draw_here`.
+    viewer.layers.events.removing.connect(partial(_draw_here, viewer))
     return viewer
+
+
+def _draw_here(viewer: napari.Viewer, event: Any) -> None:
+    from espressoscope.napari_plugin.framing import draw_here
+
+    draw_here(viewer)

@@ -68,7 +68,15 @@ def shared_viewer(home: Path) -> Iterator[napari.Viewer]:
 def viewer(shared_viewer: napari.Viewer) -> Iterator[napari.Viewer]:
     """A viewer without a layer, and without a widget of ours afterwards."""
     yield shared_viewer
+    # Whatever a test did not come to: the next one begins with nothing of it.
+    left = [name for name, inner in shared_viewer.window.dock_widgets.items() if hasattr(inner, "session")]
+    for name in left:
+        inner = shared_viewer.window.dock_widgets[name]
+        shared_viewer.window.remove_dock_widget(inner)
+        inner.session.close()
+        inner.session.wait_closed(10)
     shared_viewer.layers.clear()
+    assert not left, f"left open: {left}"
 
 
 @pytest.fixture
@@ -77,6 +85,6 @@ def widget(viewer: napari.Viewer, qtbot: Any) -> Iterator[LiveWidget]:
     dock, widget = viewer.window.add_plugin_dock_widget("espressoscope", "Live cameras")
     yield widget
     session = widget.session
-    if not session.closed:
+    if any(inner is widget for inner in viewer.window.dock_widgets.values()):
         viewer.window.remove_dock_widget(dock)
     assert session.wait_closed(10)

@@ -128,7 +128,8 @@ def test_two_plates_have_wells_of_their_own(tmp_path: Path) -> None:
         (shown,) = roster.fleet.names if roster.fleet is not None else ()
         for number, camera in enumerate(cameras):
             path = tmp_path / f"{number}.toml"
-            text = f'[plates.P{number}]\nwells = 6\n[cameras.plate{number}]\nurl = "{camera.url}"\nmac = "{camera.mac}"\nplate = "P{number}"\nwell = "A1"\n'
+            text = f'[plates.P{number}]\nwells = 6\n[cameras.plate{number}]\nurl = "{camera.url}"\n'
+            text += f'mac = "{camera.mac}"\nplate = "P{number}"\nwell = "A1"\n'
             path.write_text(text, encoding="utf-8")
             roster.add_fleet_file(str(path))
         assert roster.places[shown] == (0, 0), "shown already, and its well is known now"

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 import espressoscope as es
@@ -157,7 +158,10 @@ def test_chosen_cameras_with_the_seconds_before_and_an_end_by_frames(
     run = es.open_run(folder)
     assert list(run) == [name]
     assert_unbroken(run[name], cameras[1])
-    after = sum(frame.received_ns >= clicked_ns for frame in run[name])
+    (trigger,) = [event for event in run[name].events if event["status"] == "trigger"]
+    triggered_ns = int(np.datetime64(trigger["received_at"].rstrip("Z"), "ns").astype(np.int64))
+    assert triggered_ns >= clicked_ns - 1_000_000
+    after = sum(frame.received_ns >= triggered_ns for frame in run[name])
     assert 20 <= after <= 22
     assert len(run[name]) > after + 5
 

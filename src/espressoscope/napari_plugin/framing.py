@@ -1,7 +1,8 @@
-"""Bring some layers into view, whatever else the viewer shows."""
+"""The canvas: layers brought into view whatever else the viewer shows, and OpenGL turned to it."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["fit_view"]
+__all__ = ["draw_here", "fit_view"]
 
 MARGIN: Final = 0.05
 """Left free around them, as a share of the canvas."""
@@ -38,3 +39,14 @@ def fit_view(viewer: Any, layers: Sequence[Any]) -> None:
     viewer.scene.camera.center = tuple(float(value) for value in (low + high) / 2)
     size = np.maximum(high - low, 1e-9)
     viewer.scene.camera.zoom = float((1 - MARGIN) * np.min(np.asarray(viewer.canvas.size) / size))
+
+
+def draw_here(viewer: Any) -> None:
+    """Make the canvas what OpenGL draws to; to be called before a layer is taken away.
+
+    napari then has the graphics card free what the layer had, at once, wherever OpenGL happens to be: mostly
+    with Qt, which has just put the window together. The canvas does not learn of what is freed there, and
+    draws with it: the program crashes in glDrawArrays.
+    """
+    with contextlib.suppress(AttributeError, RuntimeError):  # another napari, or a window that is gone
+        viewer.window._qt_viewer.canvas._scene_canvas.set_current()

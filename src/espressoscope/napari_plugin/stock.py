@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from qtpy.QtCore import QTimer
 
+from espressoscope.napari_plugin.framing import draw_here
 from espressoscope.napari_plugin.labels import text_mask
 
 if TYPE_CHECKING:
@@ -153,7 +154,8 @@ class Stock:
         QTimer.singleShot(REST_MS, partial(_remove_next, self._viewer, queue, then))
 
     def _going(self, event: Any) -> None:
-        """Have napari find all that a layer leaves which was there before the widget."""
+        """Have what a layer leaves freed where it was drawn, also what was there before the widget."""
+        draw_here(self._viewer)
         if self._settled and _memory.is_old(self._viewer.layers[event.index]):
             _memory.thaw()
 
@@ -181,6 +183,7 @@ def _waiting() -> NDArray[np.uint8]:
 def _remove_next(viewer: Any, queue: list[Any], then: Callable[[], object] | None) -> None:
     try:
         if queue and (layer := queue.pop(0)) in viewer.layers:
+            draw_here(viewer)
             viewer.layers.remove(layer)
     except (RuntimeError, AttributeError, KeyError):  # the window is gone, and parts of it
         _log.debug("a layer could not be taken away", exc_info=True)
