@@ -31,7 +31,7 @@ def brightness(frame: es.Frame | None) -> str:
 if __name__ == "__main__":
     try:
         if sys.argv[1:] == ["--simulate"]:
-            with simulate(3, port=0) as cameras:
+            with simulate(3, port=0, framesize="QVGA", fps=20) as cameras:
                 main([camera.url for camera in cameras])
         else:
             main(sys.argv[1:] or sys.exit(__doc__))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -48,5 +49,7 @@ def draw_here(viewer: Any) -> None:
     with Qt, which has just put the window together. The canvas does not learn of what is freed there, and
     draws with it: the program crashes in glDrawArrays.
     """
-    with contextlib.suppress(AttributeError, RuntimeError):  # another napari, or a window that is gone
+    # Another napari, or a window that is gone. No public way leads to the canvas, and napari says so aloud.
+    with contextlib.suppress(AttributeError, RuntimeError), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
         viewer.window._qt_viewer.canvas._scene_canvas.set_current()
