@@ -34,7 +34,9 @@ class Scene:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self.viewer: Any = napari.Viewer()
-        self.viewer.window._qt_window.resize(1900, 1150)
+        self.window: Any = self.viewer.window._qt_window
+        self.canvas: Any = self.window._qt_viewer.canvas._scene_canvas
+        self.window.resize(1900, 1150)
         self._app: Any = QApplication.instance()
         self.meter: Meter = Meter(asked.why)
         self.widget: Any = None
@@ -94,6 +96,14 @@ class Scene:
             row.update(self.shown.end(cameras))
         print(json.dumps({**row, **more}), flush=True)
 
+    def size(self) -> None:
+        """Give the canvas the size asked for; what is beside it takes what it needs."""
+        for _ in range(3):
+            self.spin(0.3)
+            width, height = self.canvas.native.width(), self.canvas.native.height()
+            more = self.asked.canvas[0] - width, self.asked.canvas[1] - height
+            self.window.resize(self.window.width() + more[0], self.window.height() + more[1])
+
     # ---- situations ---------------------------------------------------------------------------------
 
     def open(self) -> None:
@@ -101,8 +111,8 @@ class Scene:
         from benchmarks.napari_meter import Shown
 
         self.dock, self.widget = self.viewer.window.add_plugin_dock_widget("espressoscope", "Live cameras")
-        canvas = self.viewer.window._qt_window._qt_viewer.canvas._scene_canvas
-        self.shown = Shown(self.widget.session, self.widget.screen, canvas)
+        self.shown = Shown(self.widget.session, self.widget.screen, self.canvas)
+        self.size()
         self.spin(lambda: len(self.viewer.layers))  # the layer that waits for cameras
         self.spin(1.0)
 
@@ -206,6 +216,43 @@ class Scene:
         if self.asked.kill:
             self.measure("a camera is switched off", lambda: os.kill(self.asked.kill, signal.SIGKILL), 4.0)
 
+    def floor(self) -> None:
+        """Have napari draw one VGA layer as often as it can, which nothing else disturbs."""
+        import numpy as np
+        from qtpy.QtCore import QTimer
+        from qtpy.QtWidgets import QWidget
+
+        beside = QWidget()
+        beside.setMinimumWidth(500)  # as the widget's dock
+        self.viewer.window.add_dock_widget(beside, area="right")
+        picture = np.zeros((480, 640, 3), np.uint8)
+        layer = self.viewer.add_image(picture, rgb=True)
+        self.size()
+        drawn = [0]
+
+        def change() -> None:
+            picture[...] = drawn[0] % 256
+            layer.refresh(thumbnail=False, extent=False, highlight=False)
+
+        def again(event: object) -> None:
+            drawn[0] += 1
+            QTimer.singleShot(0, change)
+
+        self.canvas.events.draw.connect(again, position="last")
+        change()
+        self.spin(2.0)
+        before, began = drawn[0], time.perf_counter()
+
+        def over() -> bool:
+            return time.perf_counter() - began > self.asked.seconds
+
+        self.measure("one layer as often as it can", None, over, after_s=0.0)
+        fps = (drawn[0] - before) / (time.perf_counter() - began)
+        self.canvas.events.draw.disconnect(again)
+        print(
+            json.dumps({"what": "one layer as often as it can", "scene": self.asked.scene, "shown_fps": fps})
+        )
+
     def alone(self) -> None:
         """Do without a plugin what every plugin has napari do."""
         import numpy as np
@@ -245,6 +292,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--stall", type=int, default=0)
     parser.add_argument("--kill", type=int, default=0)
     parser.add_argument("--all", action="store_true")
+    parser.add_argument("--canvas", type=int, nargs=2, default=(1312, 951))
     parser.add_argument("--why", type=float)
     scene = Scene(asked := parser.parse_args(arguments))
     scene.spin(2.0)
@@ -269,6 +317,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             scene.spin(scene.all_live)
         scene.close_napari("napari closes")
     else:
+        scene.floor()
         scene.alone()
     scene.meter.close()
     return 0

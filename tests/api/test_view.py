@@ -54,6 +54,28 @@ def test_a_camera_pushes_its_pictures(simulated: list[SimulatedCamera]) -> None:
         assert len(seen) == count
 
 
+def test_on_demand_one_picture_of_each_camera_comes_when_asked_for(simulated: list[SimulatedCamera]) -> None:
+    seen: Counter[str] = Counter()
+    with es.Fleet([camera.url for camera in simulated]) as fleet:
+        names = fleet.names
+        view = fleet.view(lambda frame, _: seen.update([frame.camera]), scale=8)
+        view.on_demand = True
+        wait_until(lambda: all(seen[name] for name in names))
+        for count in range(2, 5):
+            before = {name: fleet[name].stats.frames for name in names}
+            view.ask()
+            wait_until(lambda count=count: min(seen[name] for name in names) >= count)  # type: ignore[misc]
+            wait_until(lambda before=before: all(fleet[n].stats.frames > before[n] + 3 for n in names))  # type: ignore[misc]
+        # The first pictures may have come before there was a demand to wait for.
+        shown = dict(seen)
+        frames = {name: fleet[name].stats.frames for name in names}
+        wait_until(lambda: all(fleet[name].stats.frames > frames[name] + 5 for name in names))
+        assert dict(seen) == shown
+        assert view.superseded >= 15
+        view.on_demand = False
+        wait_until(lambda: all(seen[name] > shown[name] + 3 for name in names))
+
+
 def test_a_fleet_pushes_the_pictures_of_all(simulated: list[SimulatedCamera]) -> None:
     seen: defaultdict[str, Counter[int]] = defaultdict(Counter)
 

@@ -46,6 +46,45 @@ def test_scale_and_gray_change_with_the_next_picture() -> None:
     assert taker.addresses[1] == taker.addresses[2]
 
 
+def test_on_demand_a_picture_is_decoded_only_when_asked_for_and_it_is_the_newest() -> None:
+    taker = Taker()
+    with DecodePool(2).view(taker) as view:
+        view.on_demand = True
+        put_and_wait(view, frame(0))  # the first one needs no asking
+        for number in (1, 2, 3):
+            view.put(frame(number))
+        assert (view.decoded, view.superseded) == (1, 2)
+        view.ask()
+        wait_until(lambda: view.decoded == 2)
+        view.ask()  # before there is a frame, and twice: one picture
+        view.ask()
+        put_and_wait(view, frame(4))
+        view.put(frame(5))
+        assert taker.sequences == [0, 3, 4]
+        view.on_demand = False  # what waits is decoded, and all that comes
+        wait_until(lambda: view.decoded == 4)
+        put_and_wait(view, frame(6), frame(7))
+    view.ask()
+    assert taker.sequences == [0, 3, 4, 5, 6, 7]
+
+
+def test_asked_for_while_a_picture_is_used_the_next_one_follows() -> None:
+    taker = Taker()
+    with DecodePool(1).view(taker) as view:
+        view.on_demand = True
+        taker.hold()
+        view.put(frame(0))
+        taker.wait_inside()
+        view.put(frame(1))
+        view.ask()
+        view.put(frame(2))
+        taker.let_go()
+        wait_until(lambda: view.decoded == 2)
+        view.put(frame(3))
+        assert taker.sequences == [0, 2]
+        assert not view._queued
+
+
 def test_the_array_follows_the_cameras_size() -> None:
     taker = Taker()
     sizes = [(320, 240), (320, 240), (640, 480), (640, 480), (160, 120)]

@@ -74,6 +74,7 @@ class PictureView:
         self._gray = gray
         self._order: Order = order
         self._partial = partial
+        self._on_demand = False
         self._lock = threading.RLock()
         self._places: dict[str, _Place] = {}
         self._gone: Counter[str] = Counter()
@@ -97,6 +98,7 @@ class PictureView:
             view = _shared_pool().view(
                 self._use, scale=self._scale, gray=self._gray, order=self._order, partial=self._partial
             )
+            view.on_demand = self._on_demand
             place = self._places[name] = (runtime, session, view)
         try:
             take_frames(runtime, session, view, pending)
@@ -138,6 +140,27 @@ class PictureView:
             for _, _, view in self._places.values():
                 view.gray = gray
             self._gray = gray
+
+    @property
+    def on_demand(self) -> bool:
+        """Whether pictures are decoded only after `ask`, the first ones excepted."""
+        return self._on_demand
+
+    @on_demand.setter
+    def on_demand(self, on_demand: bool) -> None:
+        with self._lock:
+            for _, _, view in self._places.values():
+                view.on_demand = on_demand
+            self._on_demand = bool(on_demand)
+
+    def ask(self) -> None:
+        """Have one more picture of each camera decoded, as soon as there is a new one; never blocks.
+
+        For who draws at a pace of its own: what would never be seen is not decoded. Asking twice before a
+        camera's picture has come is asking once.
+        """
+        for view in self.views.values():
+            view.ask()
 
     @property
     def views(self) -> Mapping[str, View]:

@@ -93,6 +93,8 @@ class View:
         self._lock = threading.RLock()
         self._pending: Frame | None = None
         self._queued = False  # waits for a decode thread, or has one
+        self._on_demand = False
+        self._asked = True
         self._closed = False
         self._worker: Worker | None = None
         self._done: threading.Event | None = None  # of those who wait for `_worker` to come out
@@ -120,6 +122,30 @@ class View:
     @gray.setter
     def gray(self, gray: bool) -> None:
         self._gray = bool(gray)
+
+    @property
+    def on_demand(self) -> bool:
+        """Whether a picture is decoded only after `ask`, the first one excepted."""
+        return self._on_demand
+
+    @on_demand.setter
+    def on_demand(self, on_demand: bool) -> None:
+        self._on_demand = bool(on_demand)
+        if not on_demand:
+            self.ask()
+
+    def ask(self) -> None:
+        """Have one more picture decoded, of the newest frame, as soon as there is one; never blocks.
+
+        For who draws at a pace of its own: what would never be seen is not decoded. Asking twice before a
+        picture has come is asking once. Without `on_demand` it does nothing.
+        """
+        with self._lock:
+            self._asked = True
+            if self._queued or self._pending is None or self._closed:
+                return
+            self._queued = True
+        self._crew.offer(self)
 
     @property
     def failed(self) -> int:
@@ -158,6 +184,8 @@ class View:
             if self._pending is not None:
                 self.superseded += 1
             self._pending = frame
+            if self._on_demand and not self._asked:
+                return False
             waiting, self._queued = self._queued, True
         if waiting:
             self._crew.look()
@@ -189,12 +217,14 @@ class View:
                 return None
             self._worker = worker
             self._camera = frame.camera
+            self._asked = False
             return frame
 
     def _finish(self) -> bool:
         with self._lock:
             self._worker = None
-            self._queued = self._pending is not None and not self._closed
+            wanted = self._asked or not self._on_demand
+            self._queued = self._pending is not None and wanted and not self._closed
             if self._done is not None:
                 self._done.set()
             return self._queued

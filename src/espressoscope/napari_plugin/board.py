@@ -156,6 +156,13 @@ class Board:
         with self._lock:
             return bool(self._dirty if visible is None else self._dirty.intersection(visible))
 
+    def complete(self, visible: Collection[str] | None = None) -> bool:
+        """Tell whether `take` would find something new of every camera."""
+        with self._lock:
+            return self._dirty.issuperset(
+                self._regions if visible is None else self._regions.keys() & visible
+            )
+
     def take(self, visible: Collection[str] | None = None) -> bool:
         """Bring `shown` up to date, where somebody can see it; true when something was new."""
         with self._lock:

@@ -57,6 +57,7 @@ class LiveLayer:
         layer: Any = None,
     ) -> None:
         board.take()
+        self._viewer = viewer
         self.board = board
         self._plain_at = time.monotonic()
         self._geometry: dict[str, Any] = _geometry_of(layer) if layer is not None else geometry
@@ -114,7 +115,8 @@ class LiveLayer:
             self._plain_at = now
             self.layer.refresh()
             return True, True
-        self.layer.refresh(thumbnail=False, extent=False, highlight=False)
+        with self._viewer.layers.events.blocker_all():
+            self.layer.refresh(thumbnail=False, extent=False, highlight=False)
         return True, False
 
     def at(self, position: Any) -> str | None:

@@ -1,4 +1,9 @@
-"""How often what is new is brought to the screen: no more than the thread that draws can bear."""
+"""How often what is new is brought to the screen: no more than the thread that draws can bear.
+
+A pass brings all that is new to the layers; napari draws them after it. Between two passes a picture of each
+camera is decoded, and no more: what would never be seen costs the processors that draw, where there is no
+graphics card.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +29,14 @@ PASS_S: Final = 0.036
 """From the beginning of one pass of refreshing to that of the next, at least."""
 REST_S: Final = 0.008
 """Left to everything else between two passes, at least."""
+LATE_S: Final = 0.004
+"""A rest that ends later than this was taken up by drawing."""
+MORE_S: Final = 0.1
+"""Longest further rest: napari holds Python's lock while its window is put together, and without a graphics
+card that takes tens of milliseconds, in which nothing is decoded. A pass right after it would bring next to
+nothing. So others get as long as drawing took, or until there is something new of every camera."""
+SLICE_S: Final = 0.004
+"""From one look to the next whether there is."""
 
 
 class Pace(QObject):
@@ -69,6 +82,8 @@ class Pace(QObject):
         self._judging = judging
         self._told = False
         self._closed = False
+        self._due = 0.0
+        self._until: float | None = None
         self._failing: set[str] = set()
         self._rest = QTimer(self)
         self._rest.setSingleShot(True)
@@ -85,8 +100,11 @@ class Pace(QObject):
 
     def soon(self) -> None:
         """Have a pass made if anything waits for one."""
-        if not self._told and self._waits():
-            self.tell()
+        if not self._told:
+            if self._waits():
+                self.tell()
+            else:  # the user lets the picture stand still, for example: what came is told all the same
+                self._session.ask()
 
     def close(self) -> None:
         """Refresh nothing any more."""
@@ -108,8 +126,14 @@ class Pace(QObject):
                 self.passes += 1
                 self.painted.emit()
         finally:
+            self._session.ask()
             took = time.perf_counter() - began
-            self._rest.start(round(1000 * max(PASS_S - took, REST_S)))
+            self._until = None
+            self._start(max(PASS_S - took, REST_S))
+
+    def _start(self, rest_s: float) -> None:
+        self._due = time.perf_counter() + rest_s
+        self._rest.start(round(1000 * rest_s))
 
     def _refresh(self, key: str, live: LiveLayer, plain: bool) -> tuple[bool, bool]:
         """Bring a layer up to date; what others do when it changes must not end the view of any."""
@@ -131,6 +155,15 @@ class Pace(QObject):
         return done
 
     def _go_on(self) -> None:
+        if self._closed:
+            return
+        now = time.perf_counter()
+        if self._until is None:  # what drawing took from the others they get now
+            late = now - self._due
+            self._until = now + min(late, MORE_S) if late > LATE_S else now
+        if now < self._until and not self._complete():
+            self._start(min(SLICE_S, self._until - now))
+            return
         self._told = False
         if self._waits():
             self._told = True
@@ -138,3 +171,6 @@ class Pace(QObject):
 
     def _waits(self) -> bool:
         return any(live.board.waits(self._visible(key)) for key, live in self._layers.items())
+
+    def _complete(self) -> bool:
+        return all(live.board.complete(self._visible(key)) for key, live in self._layers.items())

@@ -59,6 +59,7 @@ class Roster:
         self._left = left
         self._scales: dict[str, Scale] = {}
         self._view: Any = None
+        self._on_demand = False
         self._live = False
         self._open = False
         self._streams = threading.Lock()
@@ -211,7 +212,8 @@ class Roster:
             return
         fleet.start()
         if view is None:
-            self._view = fleet.view(self._pictures.use, scale=2)
+            self._view = view = fleet.view(self._pictures.use, scale=2)
+            view.on_demand = self._on_demand
         self.apply_scales(fleet.names)
 
     def set_scale(self, name: str, scale: Scale) -> None:
@@ -228,6 +230,19 @@ class Roster:
             for name in names:
                 if name in views and name in self._scales:
                     views[name].scale = self._scales[name]
+
+    def set_on_demand(self, on_demand: bool) -> None:
+        """Decode only what `ask` asks for, or everything; never blocks."""
+        self._on_demand = on_demand
+        view = self._view
+        if view is not None:
+            view.on_demand = on_demand
+
+    def ask(self) -> None:
+        """Have one more picture of each camera decoded; never blocks."""
+        view = self._view
+        if view is not None:
+            view.ask()
 
     # ---- the end ------------------------------------------------------------------------------------
 

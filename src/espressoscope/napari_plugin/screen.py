@@ -108,6 +108,7 @@ class Screen(QObject):
         viewer.mouse_double_click_callbacks.append(self._double_click)
         session.pictures.add_tap(self.judging.came)
         session.pictures.sink = self._show
+        session.set_on_demand(True)
         self._looking.start()
 
     def _timer(self, every_ms: int, call: Any, *, single: bool = False) -> QTimer:
@@ -356,6 +357,7 @@ class Screen(QObject):
             return
         self._closed = True
         self._session.pictures.sink = None
+        self._session.set_on_demand(False)
         self._session.pictures.remove_tap(self.judging.came)
         self.freeze.close()
         self._pace.close()

@@ -164,6 +164,14 @@ class LiveSession(QObject):
         """Decode a camera's pictures at this fraction of their size from now on."""
         self._roster.set_scale(name, scale)
 
+    def set_on_demand(self, on_demand: bool) -> None:
+        """Have only those pictures decoded that `ask` asks for: who shows them knows how many can be seen."""
+        self._roster.set_on_demand(on_demand)
+
+    def ask(self) -> None:
+        """Have one more picture of each camera decoded, as soon as there is a new one."""
+        self._roster.ask()
+
     # ---- calls that may block -----------------------------------------------------------------------
 
     def post(self, function: Callable[[], object]) -> None:
