@@ -23,6 +23,7 @@ threads has a cache of small blocks that fills within minutes, and the holes bet
 def main() -> int:
     """Read the command line, run, print."""
     from soak.run import Plan, soak
+    from soak.vitals import draw, store
 
     parser = argparse.ArgumentParser("python tests/soak", description=__doc__)
     parser.add_argument("--cameras", type=int, default=24, help="half of them have faults")
@@ -30,14 +31,23 @@ def main() -> int:
         "--seconds", type=float, default=600.0, help="of faults; closing again and again follows"
     )
     parser.add_argument("--seed", type=int, default=None, help="same seed, same faults at the same times")
+    parser.add_argument("--record", action="store_true", help="record all cameras meanwhile, and read back")
+    parser.add_argument(
+        "--samples", type=Path, metavar="FILE", help="write what was held, a JSON line a second"
+    )
+    parser.add_argument("--plot", type=Path, metavar="PNG", help="and draw it")
     asked = parser.parse_args()
     seed = random.randrange(1 << 31) if asked.seed is None else asked.seed
     print(f"seed {seed}", flush=True)
     # Start, closing again and again, and the end take half a minute to a minute on top.
     faulthandler.dump_traceback_later(asked.seconds + OVERTIME_S, exit=True)
-    report = soak(Plan(asked.cameras, asked.seconds, seed))
+    report = soak(Plan(asked.cameras, asked.seconds, seed, asked.record))
     faulthandler.cancel_dump_traceback_later()
     print(report.text())
+    if report.vitals is not None and asked.samples:
+        store(report.vitals.samples, asked.samples)
+    if report.vitals is not None and asked.plot:
+        draw(report.vitals.samples, asked.plot)
     return 0 if report.good else 1
 
 

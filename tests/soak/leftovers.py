@@ -1,15 +1,11 @@
-"""After the soak no thread, task, socket or handle is left, and memory stayed flat while it ran."""
+"""After the soak no thread, task, socket or handle is left."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import os
-import statistics
-import threading
-import time
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from support import Holdings, leaked_since
@@ -17,11 +13,8 @@ from support import Holdings, leaked_since
 if TYPE_CHECKING:
     from soak.findings import Findings
 
-__all__ = ["Before", "MemoryWatch"]
+__all__ = ["Before"]
 
-WARM_S = 60.0
-_WINDOW = 15
-_GROWTH = 1.05
 _OURS = ("CameraSession", "Link", "Supervisor", "StreamConnection", "SnapshotPoller", "View", "Runtime")
 
 
@@ -64,55 +57,3 @@ def _handles() -> Counter[str]:
         except OSError:  # that of this listing
             continue
     return kinds
-
-
-class MemoryWatch(threading.Thread):
-    """Notes the memory of this process once a second, where the system tells it (Linux).
-
-    Attributes
-    ----------
-    samples : list of (float, int)
-        Seconds since the beginning, and resident bytes.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(name="soak-memory")
-        self.samples: list[tuple[float, int]] = []
-        self._over = threading.Event()
-        self._began_s = time.monotonic()
-
-    def run(self) -> None:
-        """Sample until stopped."""
-        while not self._over.wait(1.0):
-            size = _resident()
-            if size:
-                self.samples.append((time.monotonic() - self._began_s, size))
-
-    def stop(self) -> None:
-        """End."""
-        self._over.set()
-        self.join()
-
-    def judge(self, findings: Findings) -> str:
-        """Say what memory did; a growth of more than 5 % after the first minute is a finding."""
-        warm = [size for at_s, size in self.samples if at_s >= WARM_S]
-        if len(warm) < 2 * _WINDOW:
-            last = f"{self.samples[-1][1] / 1e6:.1f} MB at the end" if self.samples else "unknown"
-            return f"{last}; too short a run to judge growth"
-        first, last_ = (statistics.median(part) for part in (warm[:_WINDOW], warm[-_WINDOW:]))
-        if last_ > first * _GROWTH:
-            findings.add("memory", f"grew from {first / 1e6:.1f} to {last_ / 1e6:.1f} MB")
-        growth = last_ / first - 1
-        minutes = ", ".join(f"{size / 1e6:.1f}" for _, size in self.samples[::60])
-        return (
-            f"{first / 1e6:.1f} MB after {WARM_S:g} s, {last_ / 1e6:.1f} MB at the end ({growth:+.1%}); "
-            f"each minute: {minutes}"
-        )
-
-
-def _resident() -> int:
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except OSError:
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")

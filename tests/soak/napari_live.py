@@ -28,10 +28,10 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from soak.findings import Findings, LogWatch
-from soak.leftovers import _resident
 from soak.run import Plan, _Player
 from soak.simulation import Simulation
 from soak.timetable import make_timetable
+from soak.vitals import resident
 
 if TYPE_CHECKING:
     import logging
@@ -156,7 +156,7 @@ class Stage:
         widgets = self.widget.findChildren(self._kind)
         sample = Sample(
             at_s,
-            _resident(),
+            resident(),
             threading.active_count(),
             len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0,
             sum(timer.isActive() for timer in widgets),

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     import espressoscope as es
     from soak.findings import Findings
     from soak.ledger import Account
+    from soak.recordings import Recordings
     from soak.recovery import Watch
     from soak.users import Shown, User
+    from soak.vitals import Vitals
 
 __all__ = ["KEPT", "Report"]
 
@@ -36,6 +38,8 @@ class Report:
     users: list[User] = field(default_factory=list)
     log_lines: Counter[str] = field(default_factory=Counter)
     memory: str = ""
+    vitals: Vitals | None = None
+    recordings: Recordings | None = None
     cpu_s: float = 0.0
     lines: list[str] = field(default_factory=list)
 
@@ -113,6 +117,15 @@ class Report:
             )
         return rows
 
+    def recorded(self) -> str:
+        """Say what was recorded."""
+        told = self.recordings
+        assert told is not None
+        return (
+            f"recorded and read back: {told.frames} frames, {told.bytes / 1e6:.0f} MB in {told.runs} runs, "
+            f"{told.dropped} dropped"
+        )
+
     def text(self) -> str:
         """Put everything on a page."""
         closes = (
@@ -127,6 +140,8 @@ class Report:
             "",
             f"close(), {len(self.closes)} times: {closes}",
             f"memory: {self.memory}",
+            *([f"held: {self.vitals.held()}"] if self.vitals is not None else []),
+            *([self.recorded()] if self.recordings is not None else []),
             f"processor time: {self.cpu_s:.1f} s",
             *(f"logged x{count}: {line}" for line, count in self.log_lines.most_common(25)),
             "",

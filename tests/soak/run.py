@@ -13,12 +13,14 @@ import espressoscope as es
 from soak.closing import close_again_and_again, timed_close
 from soak.findings import Findings, LogWatch
 from soak.ledger import Account, Name
-from soak.leftovers import Before, MemoryWatch
+from soak.leftovers import Before
+from soak.recordings import Recordings
 from soak.recovery import STALL_S, Recoveries, Strike, Watch
 from soak.report import Report
 from soak.simulation import Simulation
 from soak.timetable import Incident, make_timetable
 from soak.users import Hands, Looker, Overseer, Reader, SetTaker, Shown, User
+from soak.vitals import Vitals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,11 +50,14 @@ class Plan:
         With faults in force.
     seed : int
         Of faults, their times, and what users do.
+    record : bool
+        Also record all cameras all the time.
     """
 
     cameras: int
     seconds: float
     seed: int
+    record: bool = False
 
     @property
     def longest_fault_s(self) -> float:
@@ -230,8 +235,11 @@ def _soak_fleet(
         for name, account in zip(names, state.accounts, strict=True)
     ]
     report.users = [*readers, overseer, looker, hands, sets]
-    memory = MemoryWatch()
-    memory.start()
+    if plan.record:
+        report.recordings = Recordings(fleet, healthy, findings)
+        report.users.append(report.recordings)
+    vitals = Vitals(lambda: _counts(fleet, readers, report.recordings))
+    vitals.start()
     for user in report.users:
         user.start()
     player.start()
@@ -241,7 +249,9 @@ def _soak_fleet(
             time.sleep(min(1.0, max(0.0, end - time.monotonic())))
             simulation.check()
     finally:
-        memory.stop()
+        vitals.stop()
+        if report.recordings is not None:
+            report.recordings.finish()
         asked_s = time.monotonic()
         simulation.do({"everything": True})
         state.told_all.wait(10)
@@ -252,7 +262,21 @@ def _soak_fleet(
     for account in state.accounts:
         account.close(asked_s)
     report.take(fleet, names, healthy, state.accounts, watches, view, shown)
-    report.memory = memory.judge(findings)
+    report.vitals = vitals
+    report.memory = vitals.judge(findings)
+
+
+def _counts(fleet: es.Fleet, readers: Sequence[Reader], recordings: Recordings | None) -> dict[str, int]:
+    stats = fleet.stats().values()
+    counts = {
+        "received": sum(figures.frames for figures in stats),
+        "damaged": sum(figures.damaged for figures in stats),
+        "reconnects": sum(figures.reconnects for figures in stats),
+        "dropped by readers": sum(reader.dropped for reader in readers),
+    }
+    if recordings is not None:
+        counts["dropped by the recorder"] = recordings.dropped
+    return counts
 
 
 def _wait_for_all(fleet: es.Fleet, timeout_s: float = 20.0) -> None:

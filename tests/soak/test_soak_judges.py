@@ -15,9 +15,10 @@ from espressoscope.sim import FAULTS
 from soak.closing import timed_close
 from soak.findings import Findings, LogWatch
 from soak.ledger import Account, Name
-from soak.leftovers import Before, MemoryWatch
+from soak.leftovers import Before
 from soak.recovery import Outage, Recoveries, Strike, Watch, blocks
 from soak.timetable import count, make_timetable
+from soak.vitals import Sample, Vitals
 
 # --- the timetable
 
@@ -235,10 +236,12 @@ def test_what_is_left_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_growing_memory_is_noticed() -> None:
     for growth, found in ((0.04, 0), (0.06, 1)):
         findings = Findings()
-        memory = MemoryWatch()
-        memory.samples = [(float(at), int(1e8 * (1 + growth * at / 600))) for at in range(601)]
-        memory.samples += [(601.0 + at, int(1e8 * (1 + growth * 1.11))) for at in range(15)]
-        memory.judge(findings)
+        vitals = Vitals(dict)
+        sizes = [int(1e8 * (1 + growth * at / 600)) for at in range(601)] + [
+            int(1e8 * (1 + growth * 1.11))
+        ] * 15
+        vitals.samples = [Sample(float(at), size, 9, 3, 0.0, {}) for at, size in enumerate(sizes)]
+        vitals.judge(findings)
         assert findings.count["memory"] == found
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from espressoscope.api.stream import FrameStream
     from soak.findings import Findings
     from soak.ledger import Account
     from soak.recovery import Watch
@@ -61,12 +62,13 @@ class Reader(User):
         self.healthy = healthy
         self.account = account
         self.watch = watch
-        self.dropped = 0
+        self._stream: FrameStream | None = None
         self.complaints: Counter[str] = Counter()
 
     def work(self) -> None:
         """Read until the fleet is closed."""
         with self.camera.stream(buffer=64, timeout=2.0, damaged=True) as stream:
+            self._stream = stream
             before: es.Frame | None = None
             while not self.ending.is_set():
                 try:
@@ -78,7 +80,11 @@ class Reader(User):
                     self.complaints[type(error).__name__] += 1
                     if self.healthy and not self.ending.is_set():
                         self.findings.add("healthy", f"{self.camera_name}: reading raised {error!r}")
-            self.dropped = stream.dropped
+
+    @property
+    def dropped(self) -> int:
+        """Frames let go because this reader was slow."""
+        return 0 if self._stream is None else self._stream.dropped
 
     def _take(self, frame: es.Frame, before: es.Frame | None) -> None:
         now_s = time.perf_counter()
