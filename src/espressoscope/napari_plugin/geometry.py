@@ -100,7 +100,6 @@ class Geometry:
         self._lock = threading.Lock()
         self._sizes: dict[str, _Size] = {}
         self._scales: dict[str, Scale] = {}
-        self._mosaic_scale: Scale = 2
 
     # ---- on any thread --------------------------------------------------------------------------
 

@@ -157,7 +157,6 @@ class Device:
         )
         self.requests: deque[str] = deque(maxlen=_REQUESTS_KEPT)
         self.reboots = 0
-        self.stage_saved = False
         self.frame_room = self.sensor.frame_buffer_bytes
         self.frame_wait_s = _FRAME_WAIT_S
         self._workshop = workshop

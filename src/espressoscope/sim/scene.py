@@ -111,7 +111,6 @@ class Scene:
         rng = np.random.default_rng((abs(seed), 1))
         self.seed = seed
         self.period = period
-        self._groups: list[int] = []
         kinds, sizes, depths, x, y, angles = [], [], [], [], [], []
         for group in _GROUPS:
             many = group.many
