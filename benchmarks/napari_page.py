@@ -121,5 +121,15 @@ long there as the machine took for the large one whose figures are aimed at (24 
 napari without a plugin: how often it draws one VGA layer that changes, with nothing else to do, and what a
 layer that comes or goes, and closing, cost there anyway. No plugin shows more on this machine, and none has
 shorter gaps while it draws.
+
+Where the time goes without a graphics card: of one refresh, drawing the picture takes software about half, and
+Qt the other half to put the whole window together from its parts, whatever their size. All that time napari
+holds Python's lock (its window handles Qt's events in Python), so that nothing is decoded; with a graphics
+card it is a few milliseconds. What helped: one picture of each camera decoded between two refreshes and no
+more; no refresh before there is something new of every camera, as long as the last drawing took at most;
+napari's list of layers kept from being painted with every refresh, which had the window put together twice.
+What was tried and did not: having the window exposed instead of updated, which leaves the lock free (the same
+fps); opaque layers; other interpolations.
+
 Figures of omniscope-viewer, the plugin there was before, were taken once after five repairs that let it open.
 """
