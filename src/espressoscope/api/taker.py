@@ -30,6 +30,7 @@ __all__ = ["CameraTaker", "Trial"]
 
 _LEAST_S: Final = 8.0
 """What an attempt may take at least: a camera's driver gives up after 4 s, and is asked three times."""
+_UNDONE: Final = {"capture": "no picture came", "control": "it was not set", "connect": "it did not answer"}
 _MOST_S: Final = 60.0
 _LAMP_S: Final = 5.0
 _LAMP_AGAIN_S: Final = 10.0
@@ -383,7 +384,7 @@ async def _within(work: Coroutine[Any, Any, _T], limit_s: float, phase: str, cam
             return await work
     except TimeoutError:
         raise CameraTimeout(
-            f"not done within {limit_s:.3g} s", phase=phase, timeout_s=limit_s, camera=camera,
+            f"{_UNDONE[phase]} within {limit_s:.3g} s", phase=phase, timeout_s=limit_s, camera=camera,
             hint="Its radio or its processor is too slow: a smaller framesize, or a longer interval",
         ) from None  # fmt: skip
 

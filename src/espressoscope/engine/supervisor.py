@@ -206,7 +206,12 @@ class Supervisor:
         feed.look(now_ns, source.received)
         if lacking_s >= patience.slow_after_s and self._link.state is not LinkState.SLOW:
             self._enter(LinkState.SLOW)
-            self._link.fail(words.lacking(self._link.camera, lacking_s), self._generation)
+            # A radio that is too slow lets bytes through: where none come, its advice would mislead.
+            if silent_s >= patience.poke_after_s:
+                error = words.silent(self._link.camera, silent_s)
+            else:
+                error = words.lacking(self._link.camera, lacking_s)
+            self._link.fail(error, self._generation)
         left = (
             patience.stall_s - silent_s,
             patience.slow_after_s - lacking_s,
