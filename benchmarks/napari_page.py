@@ -122,8 +122,8 @@ napari without a plugin: how often it draws one VGA layer that changes, with not
 layer that comes or goes, and closing, cost there anyway. No plugin shows more on this machine, and none has
 shorter gaps while it draws.
 
-Where the time goes without a graphics card: of one refresh, drawing the picture takes software about half, and
-Qt the other half to put the whole window together from its parts, whatever their size. All that time napari
+Where the time goes without a graphics card: of one refresh, drawing the picture takes software about half,
+and Qt the other half to put the whole window together from its parts. All that time napari
 holds Python's lock (its window handles Qt's events in Python), so that nothing is decoded; with a graphics
 card it is a few milliseconds. What helped: one picture of each camera decoded between two refreshes and no
 more; no refresh before there is something new of every camera, as long as the last drawing took at most;
