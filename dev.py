@@ -25,6 +25,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import deque
@@ -60,7 +61,7 @@ PROGRAMS = (
     (("tiffinfo",), "libtiff-tools"),
     (("java",), "default-jre-headless"),
 )
-PYTESTS = 3  # processes that share the tests, most of whose time is waiting
+PYTESTS = os.environ.get("ESPRESSOSCOPE_PYTESTS") or "3"  # processes that share the tests: these often wait
 # Libraries that Qt and software OpenGL need on Debian, for the plugin's tests: file and package.
 LIBRARIES = (
     ("libGL.so.1", "libgl1"),
@@ -350,7 +351,9 @@ def install(extras: list[str]) -> str:
 
 def child_env(**more: str) -> dict[str, str]:
     """Give the variables for a program of the environment."""
-    env = {name: value for name, value in os.environ.items() if name not in ("PYTHONHOME", "PYTHONPATH")}
+    # The last of these has each of a thousand programs that tests start compile the whole package anew.
+    without = ("PYTHONHOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
+    env = {name: value for name, value in os.environ.items() if name not in without}
     env["PATH"] = os.pathsep.join([str(PYTHON.parent), env.get("PATH", os.defpath)])
     env.update(more, VIRTUAL_ENV=str(ENV), PIP_USER="0", PIP_DISABLE_PIP_VERSION_CHECK="1")
     return env
@@ -456,17 +459,50 @@ def demo(arguments: list[str]) -> int:
 
 def lint(arguments: list[str]) -> int:
     """Run ruff and mypy, all of them even when one fails."""
+    return at_once(lint_checks())
+
+
+def lint_checks() -> list[list[str]]:
+    """Give the commands of lint; mypy looks at the package as each system sees it."""
     python = str(PYTHON)
     checks = [[python, "-m", "ruff", "check", "."], [python, "-m", "ruff", "format", "--check", "."]]
     for name in PLATFORMS:
         cache = str(Path(".mypy_cache", name))
         checks.append([python, "-m", "mypy", "--platform", name, "--cache-dir", cache])
+    return checks
+
+
+def at_once(commands: list[list[str]]) -> int:
+    """Run commands, as many at a time as there are processors; show what those that fail said. 1 for any."""
     failed = []
-    for command in checks:
-        words = " ".join(command[2:])
-        say(words)
-        if call(command, child_env()) != 0:
-            failed.append(words)
+    started: list[subprocess.Popen[bytes]] = []
+    deadline = time.monotonic() + RUN_S
+    with contextlib.ExitStack() as files:
+        # A file each, as a pipe would be full while another's end is waited for.
+        said = [files.enter_context(tempfile.TemporaryFile()) for _ in commands]
+        try:
+            for command, file in zip(commands, said):
+                while sum(process.poll() is None for process in started) >= (os.cpu_count() or 1):
+                    if time.monotonic() > deadline:
+                        raise Failure(f"not done after {RUN_S:.0f} s: {' '.join(command[2:])} must wait")
+                    time.sleep(0.02)
+                started.append(
+                    subprocess.Popen(
+                        command, cwd=str(REPO), env=child_env(), stdout=file, stderr=subprocess.STDOUT
+                    )
+                )
+            for command, process, file in zip(commands, started, said):
+                words = " ".join(command[2:])
+                say(words)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=max(1.0, deadline - time.monotonic()))
+                if process.poll() != 0:
+                    failed.append(words)
+                    file.seek(0)
+                    print(file.read().decode("utf-8", "replace"), end="", flush=True)
+        finally:
+            for process in started:
+                end(process)
     if failed:
         say("failed: " + "; ".join(failed))
     return 1 if failed else 0
@@ -475,9 +511,13 @@ def lint(arguments: list[str]) -> int:
 def test(arguments: list[str]) -> int:
     """Run lint and the test suite, looking for cameras on this machine only."""
     programs()
-    linted = lint([])
+    checks = lint_checks()
+    if not any((REPO / "tests").glob("__pycache__/*-pytest-*.pyc")):
+        # In a fresh clone the processes that share the tests would each compile all of them.
+        checks.insert(0, [str(PYTHON), "-m", "pytest", "-qq", "--collect-only"])
+    linted = at_once(checks)
     env = child_env(ESPRESSOSCOPE_NETWORKS="127.0.0.1/32")
-    shared = [] if "--pdb" in arguments else ["-n", str(PYTESTS)]
+    shared = [] if "--pdb" in arguments else ["-n", PYTESTS]
     code = call([str(PYTHON), "-m", "pytest", *shared, *arguments], env)
     if linted:
         say("lint failed, see above the tests")

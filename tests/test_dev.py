@@ -284,3 +284,32 @@ def test_apt_held_by_another_program_ends_in_words(
     monkeypatch.setenv("PATH", fake_apt(tmp_path, script) + os.pathsep + "/usr/bin:/bin")
     dev.APT_LOCK_WAIT_S = 0.0
     assert "another program has held apt" in dev.apt_install(["package-a"], [])
+
+
+def test_what_tests_start_keeps_what_it_compiled(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setenv("PYTHONPATH", "elsewhere")
+    assert {"PYTHONDONTWRITEBYTECODE", "PYTHONPATH"}.isdisjoint(dev.child_env())
+
+
+def test_checks_run_at_once_and_all_of_them(dev: ModuleType, capfd: pytest.CaptureFixture[str]) -> None:
+    def check(code: str) -> list[str]:
+        return [sys.executable, "-c", f"import sys; {code}"]
+
+    good, bad = check("print('all is well')"), check("print('line 7 is wrong'); sys.exit(3)")
+    assert dev.at_once([good, good, good]) == 0
+    assert capfd.readouterr().out == ""
+    assert dev.at_once([bad, good, bad]) == 1
+    out, err = capfd.readouterr()
+    assert out == "line 7 is wrong\n" * 2
+    assert err.count("dev.py: import sys; print('all is well')") == 1
+    assert err.splitlines()[-1].startswith("dev.py: failed: import sys; print('line 7 is wrong')")
+
+
+@posix
+def test_a_check_that_does_not_end_is_ended(dev: ModuleType, tmp_path: Path) -> None:
+    dev.RUN_S = 3.0  # it has begun by then
+    code = "import os, pathlib, time; pathlib.Path('pid').write_text(str(os.getpid())); time.sleep(60)"
+    assert dev.at_once([[sys.executable, "-c", code]]) == 1
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text(encoding="utf-8")), 0)
