@@ -67,7 +67,7 @@ THIRD_PARTIES: dict[str, set[str]] = {
     "model": {"numpy"},  # names of types only: see test_model_needs_no_numpy
     "decode": {"numpy", "simplejpeg"},
     "discovery": {"zeroconf", "ifaddr", "platformdirs"},
-    "recording": {"numpy", "PIL", "tifffile", "zarr", "dask", "xarray"},
+    "recording": {"numpy", "PIL", "tifffile", "zarr", "dask", "xarray", "isal"},
     "export": {"numpy", "PIL", "av", "zarr"},
     "timelapse": {"numpy"},
     "lab": {"tomlkit", "platformdirs"},

@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import os
 import re
+import runpy
 import shutil
 import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import hypothesis
@@ -17,11 +20,14 @@ import pytest
 from PIL import Image
 
 from documents import PAGES, blocks
+from espressoscope.recording import checksum
 from espressoscope.recording.contents import ENTRY, read_contents
 from espressoscope.recording.crc32c import crc32c
-from espressoscope.recording.layout import SLOTS
+from espressoscope.recording.layout import SLOTS, Shape
+from espressoscope.recording.log_file import LogFile
 from espressoscope.recording.reader import open_run
 from espressoscope.recording.repair import repair_run
+from espressoscope.recording.segment import Entry
 from espressoscope.recording.writer import RunWriter
 from recording_support import SOFTWARE, Source, decoded, facts, jpeg, pages_of
 
@@ -67,6 +73,39 @@ def test_the_reader_of_the_page(run: tuple[Path, list[Frame]]) -> None:
     folder, sent = run
     found = list(names["frames"](folder / "A1" / "00000.ome.tif"))
     assert found == [(each.sequence, each.received_ns, each.status, each.jpeg) for each in sent]
+
+
+def test_checksums_are_those_of_zlib_with_isal_and_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [bytes(range(256)) * 80, b"", b"a"]
+    assert [checksum.crc32(text) for text in texts] == [zlib.crc32(text) for text in texts]
+    assert checksum.crc32(b"b", checksum.crc32(b"a")) == zlib.crc32(b"ab")
+    monkeypatch.setitem(sys.modules, "isal.isal_zlib", None)
+    assert runpy.run_path(checksum.__file__)["crc32"] is zlib.crc32
+
+
+def test_lines_of_many_frames_are_those_of_single_ones(tmp_path: Path) -> None:
+    source = Source(fps=1.7)
+    frames = [source.frame(lost=number % 3 == 2) for number in range(40)]
+    entries = [
+        Entry(frame, None if number % 5 == 4 else Shape(64, 48, 3, 2, 1), number % 2)
+        for number, frame in enumerate(frames)
+    ]
+    texts = []
+    for together in (True, False):
+        folder = tmp_path / str(together)
+        folder.mkdir()
+        log = LogFile(folder)
+        page = 7
+        if together:
+            log.frames(entries, 3, page)
+        for frame, shape, lost in () if together else entries:
+            log.frame(frame, lost, 3, None if shape is None else page)
+            page += shape is not None
+        log.flush()
+        log.close()
+        texts.append((folder / "frames.csv").read_text())
+    assert texts[0] == texts[1]
+    assert texts[0].count("\n") == 41
 
 
 def test_the_table_is_as_the_page_tells() -> None:

@@ -6,17 +6,20 @@ size of the file whatever is in it.
 
 from __future__ import annotations
 
-import zlib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from espressoscope.recording.checksum import crc32
 from espressoscope.recording.layout import (
+    FRAME_LENGTH,
+    FRAME_MARK,
     HEADER_SIZE,
     KIND_AT,
     MAGIC,
     PAGE,
     RECORDS_AT,
+    WHOLE,
     Kind,
     header_length,
     index_size,
@@ -180,7 +183,7 @@ def _from_table(read: Read, size: int, slots: int) -> Entries | None:
     if header is None or header.kind != Kind.TABLE or place + HEADER_SIZE + header.length > at:
         return None
     text = read(header.length, place + HEADER_SIZE)
-    if len(text) != header.length or len(text) % ENTRY.itemsize or zlib.crc32(text) != header.crc:
+    if len(text) != header.length or len(text) % ENTRY.itemsize or crc32(text) != header.crc:
         return None
     entries: Entries = np.frombuffer(text, ENTRY)
     return entries if plausible(entries, size, slots) else None
@@ -211,8 +214,9 @@ class _Walk:
         self._seen = (0, b"")  # what was read last in search of a whole record, and from where
 
     def contents(self, slots: int, number: int) -> Contents:
-        read, size, at = self._read, self._size, self._at
-        end = at
+        read, size = self._read, self._size
+        at = self._frames_in_a_row(self._at)
+        end = min(at, size)
         while at + HEADER_SIZE <= size:
             head = read(HEADER_SIZE, at)
             length = header_length(head)
@@ -231,11 +235,29 @@ class _Walk:
                 header = parse_header(head)
                 assert header is not None
                 self._blocks.append(Block(at, header.lost))
-            at += padded(length)
+            at = self._frames_in_a_row(at + padded(length))
             end = min(at, size)
         entries = self._entries(slots)
         blocks = tuple(self._blocks)
         return Contents(entries, slots, number, False, end, size, blocks, self._damaged)
+
+    def _frames_in_a_row(self, at: int) -> int:
+        """Take what are frames for sure, from here on; give where that ends. Nearly all records are such."""
+        read, unpack, last = self._read, FRAME_LENGTH.unpack, self._size - HEADER_SIZE
+        heads, places = self._heads.append, self._places.append
+        while at <= last:
+            head = read(HEADER_SIZE, at)
+            # One checksum tells that a header is whole, and that all 64 bytes of it are here.
+            if crc32(head) != WHOLE or not head.startswith(FRAME_MARK):
+                break
+            (length,) = unpack(head)
+            if length > last - at:
+                break
+            heads(head)
+            at += HEADER_SIZE
+            places(at)
+            at += (length + 7) & ~7
+        return at
 
     def _length(self, head: bytes, at: int) -> int:
         """Give the length of a whole record's data; -1 when there is no such record here."""

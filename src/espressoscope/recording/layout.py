@@ -8,9 +8,10 @@ directories and what is added at the end. docs/recording-format.md tells it in f
 from __future__ import annotations
 
 import struct
-import zlib
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+from espressoscope.recording.checksum import crc32
 
 if TYPE_CHECKING:
     from espressoscope.model import FrameStatus
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = [
     "FIRST_DIRECTORY",
     "FIRST_LINK",
+    "FRAME_LENGTH",
+    "FRAME_MARK",
     "HEADER_SIZE",
     "KIND_AT",
     "MAGIC",
@@ -26,6 +29,7 @@ __all__ = [
     "RECORDS_AT",
     "SLOTS",
     "STATUSES",
+    "WHOLE",
     "Header",
     "Kind",
     "Shape",
@@ -57,6 +61,10 @@ MAGIC: Final = b"\x89ESPREC\n"
 _HEADER: Final = struct.Struct("<8sBBHIqqQHHIIBBBBI")
 _CRC: Final = struct.Struct("<I")
 _LENGTH_AND_CRC: Final = struct.Struct("<12xI44xI")
+FRAME_LENGTH: Final = struct.Struct("<12xI48x")
+"""Takes the length of the data out of a header."""
+WHOLE: Final = 0x2144DF1C
+"""CRC-32 of any bytes that end with their own CRC-32, as a whole header does."""
 KIND_AT: Final = 8
 HEADER_SIZE: Final = _HEADER.size + _CRC.size
 NO_TIME: Final = -(1 << 63)
@@ -126,9 +134,11 @@ class Header(NamedTuple):
             MAGIC, self.kind, self.status, self.flags, self.length, self.received_ns, self.device_ns,
             self.sequence, width, height, self.lost, self.crc, components, across, down, 0, 0,
         )  # fmt: skip
-        return head + _CRC.pack(zlib.crc32(head))
+        return head + _CRC.pack(crc32(head))
 
 
+FRAME_MARK: Final = MAGIC + bytes([Kind.FRAME])
+"""What the header of a frame begins with."""
 NO_SHAPE: Final = Shape(0, 0, 0, 0, 0)
 
 pack_head: Final = _HEADER.pack
@@ -141,7 +151,7 @@ def parse_header(data: bytes, at: int = 0) -> Header | None:
     end = at + HEADER_SIZE
     if not head.startswith(MAGIC) or len(data) < end:
         return None
-    if _CRC.unpack_from(data, at + _HEADER.size)[0] != zlib.crc32(head):
+    if _CRC.unpack_from(data, at + _HEADER.size)[0] != crc32(head):
         return None
     (_, kind, status, flags, length, received, device, sequence, width, height, lost, crc, *rest) = (
         _HEADER.unpack(head)
@@ -156,7 +166,7 @@ def header_length(head: bytes) -> int:
         return -1
     length, crc = _LENGTH_AND_CRC.unpack(head)
     found: int = length
-    return found if crc == zlib.crc32(head[: _HEADER.size]) else -1
+    return found if crc == crc32(head[: _HEADER.size]) else -1
 
 
 def padded(length: int) -> int:
@@ -172,7 +182,7 @@ def index_size(slots: int) -> int:
 def pack_prologue(number: int, made_ns: int, run_id: bytes) -> bytes:
     """Give what stands at `PROLOGUE_AT`."""
     head = PROLOGUE.pack(PROLOGUE_MAGIC, VERSION, SLOTS, number, 0, made_ns, run_id)
-    return head + _CRC.pack(zlib.crc32(head))
+    return head + _CRC.pack(crc32(head))
 
 
 def parse_prologue(data: bytes) -> tuple[int, int] | None:
@@ -180,7 +190,7 @@ def parse_prologue(data: bytes) -> tuple[int, int] | None:
     head = data[PROLOGUE_AT : PROLOGUE_AT + PROLOGUE.size]
     if len(data) < RECORDS_AT or not head.startswith(PROLOGUE_MAGIC):
         return None
-    if _CRC.unpack_from(data, PROLOGUE_AT + PROLOGUE.size)[0] != zlib.crc32(head):
+    if _CRC.unpack_from(data, PROLOGUE_AT + PROLOGUE.size)[0] != crc32(head):
         return None
     _, version, slots, number, *_ = PROLOGUE.unpack(head)
     return (slots, number) if version == VERSION and 0 < slots <= MOST_SLOTS else None

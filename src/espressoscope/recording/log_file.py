@@ -24,6 +24,8 @@ COLUMNS: Final = (
     "segment", "page", "note",
 )  # fmt: skip
 
+_SECOND: Final = 1_000_000_000
+
 
 class LogFile:
     """The log of one camera, written behind its frames.
@@ -61,7 +63,7 @@ class LogFile:
         return bool(self._rows)
 
     def _at(self, time_ns: int) -> str:
-        second, rest = divmod(time_ns, 1_000_000_000)
+        second, rest = divmod(time_ns, _SECOND)
         if second != self._second:
             self._second = second
             try:
@@ -90,13 +92,23 @@ class LogFile:
         )
 
     def frames(self, entries: Iterable[Entry], segment: int, page: int) -> None:
-        """Note stored frames, those with a shape as pages from this one on."""
+        """Note stored frames, those with a shape as pages from this one on, in lines like those of `frame`."""
+        row = self._rows.append
+        start_ns = end_ns = 0  # of the second that `text` tells
+        text = ""
         for frame, shape, lost in entries:
-            if shape is None:
-                self.frame(frame, lost, segment, None)
-            else:
-                self.frame(frame, lost, segment, page)
-                page += 1
+            received, device = frame.received_ns, frame.device_ns
+            if not start_ns <= received < end_ns:
+                text = self._at(received)[:-7]
+                start_ns = received // _SECOND * _SECOND
+                end_ns = start_ns + _SECOND
+            place = "" if shape is None else page
+            page += shape is not None
+            row(
+                f"{frame.sequence},{received},{text}{(received - start_ns) // 1000:06d}Z,"
+                f"{'' if device is None else device},{len(frame.jpeg)},{frame.width},{frame.height},"
+                f"{frame.status},{lost},{segment},{place},\n"
+            )
 
     def event(self, time_ns: int, kind: str, note: str) -> None:
         """Note what is no frame: ``settings``, ``dropped``, ``end``."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import struct
-import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ import numpy as np
 from espressoscope.errors import RecordingError
 from espressoscope.model import Frame
 from espressoscope.recording import tiff
+from espressoscope.recording.checksum import crc32
 from espressoscope.recording.contents import read_contents, walk_contents
 from espressoscope.recording.files import GrowingFile, read_at
 from espressoscope.recording.layout import (
@@ -245,7 +245,7 @@ def _verified(file: GrowingFile, entries: Entries) -> tuple[Entries, int]:
     for place, entry in enumerate(entries):
         length = int(entry["bytes"])
         jpeg = read_at(file.descriptor, length, int(entry["offset"]))
-        if len(jpeg) != length or zlib.crc32(jpeg) != int(entry["crc"]):
+        if len(jpeg) != length or crc32(jpeg) != int(entry["crc"]):
             entries["page"][place] = -1
             entries["status"][place] = STATUSES.index("corrupt")
             bad += 1
@@ -261,7 +261,7 @@ def _close_torn(file: GrowingFile, end: int) -> None:
         rest = file.size - end - HEADER_SIZE
         crc = 0
         for at in range(end + HEADER_SIZE, file.size, _CHUNK):
-            crc = zlib.crc32(file.read_at(min(_CHUNK, file.size - at), at), crc)
+            crc = crc32(file.read_at(min(_CHUNK, file.size - at), at), crc)
         torn = Header(Kind.TORN, 0, 0, rest, header.received_ns, 0, header.sequence, 0, crc, NO_SHAPE)
         file.write_at(end, torn.pack())
     if file.size % 8:

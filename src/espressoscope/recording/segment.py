@@ -11,9 +11,9 @@ import contextlib
 import os
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
-from zlib import crc32
 
 from espressoscope.recording import tiff
+from espressoscope.recording.checksum import crc32
 from espressoscope.recording.contents import read_contents
 from espressoscope.recording.files import GrowingFile, PartlyWritten, PlainFile, patiently, sync_folder
 from espressoscope.recording.layout import (

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import zlib
 from typing import TYPE_CHECKING
 
 from espressoscope.errors import RecordingError
 from espressoscope.model import Frame
+from espressoscope.recording.checksum import crc32
 from espressoscope.recording.contents import read_contents
 from espressoscope.recording.files import read_at
 from espressoscope.recording.layout import NO_TIME, STATUSES
@@ -100,7 +100,7 @@ class Segment:
                 hint="Is the disk still there? After moving a recording open it where it is now",
             ) from error
         status = STATUSES[int(entry["status"]) % len(STATUSES)]
-        if len(jpeg) != length or zlib.crc32(jpeg) != int(entry["crc"]):
+        if len(jpeg) != length or crc32(jpeg) != int(entry["crc"]):
             status = "corrupt"
         device_ns = int(entry["device_ns"])
         return Frame(

@@ -334,7 +334,8 @@ class CameraTrack:
         except PartlyStored as trouble:
             stored, error = stored[: trouble.stored], trouble.error
         self._count(stored)
-        noted = [entry for entry in stored if entry.shape is None or segment.is_page(entry)]
+        own = segment.shape
+        noted = [entry for entry in stored if entry[1] is own or entry[1] is None or entry[1] == own]
         self.log.frames(noted, self.segments - 1, page)
         if error is not None:
             raise error
