@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from espressoscope.timelapse.schedule import Schedule, auto_stagger_s, auto_window_s
-from espressoscope.timelapse.spans import read_moment, read_span
+from espressoscope.timelapse.schedule import LATEST_NS, MOST_BURST, Schedule, auto_stagger_s, auto_window_s
+from espressoscope.timelapse.spans import MOST_S, read_moment, read_span
 
 __all__ = ["read_request"]
 
-_MOST_BURST: Final = 1000
+_LONGEST_S: Final = 25 * MOST_S
+"""Of a whole time-lapse, with `count`: 500 years."""
 
 
 def read_request(
@@ -42,11 +43,13 @@ def read_request(
         raise ValueError("count, duration and until exclude each other: give one of them")
     if count is not None and count < 1:
         raise ValueError("count must be positive")
-    if not 1 <= burst <= _MOST_BURST:
-        raise ValueError(f"burst is 1 to {_MOST_BURST}")
+    if not 1 <= burst <= MOST_BURST:
+        raise ValueError(f"burst is 1 to {MOST_BURST}")
     if lamp is not None and lamp < 1:
         raise ValueError("lamp is a brightness above 0; without it the lamp is left alone")
     every_s = read_span(every)
+    if count is not None and count * every_s > _LONGEST_S:
+        raise ValueError("that would last for more than 500 years: a smaller count, or no count at all")
     settle_s = _span_or_none(settle)
     stagger_s = (
         auto_stagger_s(every_s, len(given))
@@ -60,6 +63,8 @@ def read_request(
         raise ValueError("the window must not be longer than the interval")
     duration_s = None if duration is None else read_span(duration)
     until_ns = None if until is None else read_moment(until)
+    if until_ns is not None and until_ns >= LATEST_NS:
+        raise ValueError(f"{until!r} is too far away")
     if duration_s is not None:
         count_of = max(1, math.ceil(round(duration_s / every_s, 9)))
     schedule = Schedule(

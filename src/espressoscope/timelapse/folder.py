@@ -26,7 +26,7 @@ from espressoscope.recording.run_folder import (
     write_json,
 )
 from espressoscope.timelapse.book import sync_folder
-from espressoscope.timelapse.schedule import Schedule
+from espressoscope.timelapse.schedule import LATEST_NS, Schedule
 from espressoscope.timelapse.spans import iso_utc, write_span
 
 if TYPE_CHECKING:
@@ -135,14 +135,17 @@ def read_plan(folder: Path) -> Plan | None:
                 raise ValueError(f"{place!r} is no folder of the run")
             facts = {key: entry.get(key) for key in ("url", "stream_url", "mac", "firmware")}
             cameras.append(PlannedCamera(given, name, place, facts))
-        return Plan(
+        plan = Plan(
             Schedule.from_dict(content["schedule"]),
             tuple(cameras),
             dict(content["asked"]),
             int(content["start_ns"]),
             uuid.UUID(content["run_id"]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if not 0 <= plan.start_ns <= max(plan.start_ns, plan.end_ns or 0) < LATEST_NS:
+            raise ValueError("it begins or ends at a time that cannot be")
+        return plan
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise _unreadable(path, str(error)) from error
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from espressoscope.timelapse.spans import MOST_S
+
 __all__ = [
     "PASSED_OVER",
     "TOO_BUSY",
@@ -24,6 +26,10 @@ __all__ = [
     "auto_window_s",
 ]
 
+MOST_BURST: Final = 1000
+"""Most pictures of a point."""
+LATEST_NS: Final = 32_503_680_000 * 10**9
+"""No point is due later: the year 3000, where the dates of Windows end."""
 _PAUSES_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Between attempts at one point; the last goes on."""
 _WINDOW_S: Final = 600.0
@@ -106,6 +112,9 @@ class Schedule:
         schedule = cls(**found)
         if schedule.every_ns < 1 or schedule.burst < 1:
             raise ValueError("every_ns and burst must be positive")
+        spans = (schedule.every_ns, schedule.settle_ns, schedule.stagger_ns, schedule.window_ns)
+        if min(spans) < 0 or max(spans) > MOST_S * 1e9 or schedule.burst > MOST_BURST:
+            raise ValueError("it has times or numbers that cannot be")
         return schedule
 
 

@@ -1,0 +1,114 @@
+"""The short form of every campaign, the harness itself, and each input that has ever found something."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from espressoscope.errors import RecordingError
+from espressoscope.timelapse.folder import read_plan
+from fuzz.campaign import HEAD, Finding, attempt, campaign, smaller
+from fuzz.targets import TARGETS
+from support import REPO
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Hashable
+    from pathlib import Path
+
+COUNTS = {"stream": 120, "status": 400, "picture": 120, "segment": 50, "facts": 60, "fleet": 150, "lapse": 40}
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_short_campaign_finds_nothing(name: str) -> None:
+    figures = campaign(TARGETS[name], count=COUNTS[name], seed=7)
+    assert not figures.findings, next(iter(figures.findings.values())).trace
+    assert figures.inputs == COUNTS[name]
+    # Inputs that do nothing new would be a campaign that tests nothing.
+    assert figures.paths > figures.seeds // 3
+    assert figures.kept
+
+
+class Careless:
+    """A target with a mistake that takes two bytes to find."""
+
+    name, says, most = "careless", "", 100
+    tokens = (b"ab",)
+
+    def seeds(self) -> list[bytes]:
+        return [b"xxxxxxxxxx"]
+
+    def dress(self, data: bytes, rng: random.Random) -> bytes:
+        return data
+
+    def check(self, data: bytes) -> Hashable:
+        if b"ab" in data:
+            raise ZeroDivisionError
+        return b"a" in data
+
+
+def test_a_campaign_finds_a_mistake_and_makes_its_input_small() -> None:
+    figures = campaign(Careless(), count=400)
+    (finding,) = figures.findings.values()
+    assert finding.data == b"ab"
+    assert "ZeroDivisionError" in finding.key
+    assert "| 1 |" in figures.line()
+    assert figures.line().count("|") == HEAD.partition("\n")[0].count("|")
+
+
+def test_what_takes_no_end_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Endless(Careless):
+        def check(self, data: bytes) -> Hashable:
+            while data:
+                pass
+            return None
+
+    monkeypatch.setattr("fuzz.campaign.LONGEST_S", 0.2)
+    finding = attempt(Endless(), b"x")[1]
+    assert finding is not None
+    assert "TooSlow" in finding.key
+    assert smaller(Endless(), Finding(finding.key, b"xx", ""), 4).data == b"x"
+
+
+def test_the_command_prints_a_table_and_keeps_its_corpus(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.fuzz", "status", "--seconds", "0.3", "--engine", "own"]
+    done = subprocess.run(
+        [*command, "--corpus", str(tmp_path)], cwd=REPO, env=dict(os.environ), capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(HEAD)
+    assert "| status | own |" in done.stdout
+    assert list((tmp_path / "status").iterdir())
+
+
+# ---- what has been found ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"start_ns": 10**28},
+        {"start_ns": float("inf")},
+        {"start_ns": -1},
+        {"schedule": {"every_ns": 6 * 10**27}},
+        {"schedule": {"window_ns": -1}},
+        {"schedule": {"points": 10**40}},
+        {"schedule": {"burst": 10**400}},
+    ],
+    ids=str,
+)
+def test_a_schedule_of_impossible_numbers_is_refused_in_words(
+    tmp_path: Path, change: dict[str, object]
+) -> None:
+    content = json.loads(TARGETS["lapse"].seeds()[0].partition(b"\n=====\n")[0])
+    for key, value in change.items():
+        content[key] = {**content[key], **value} if isinstance(value, dict) else value
+    (tmp_path / "schedule.json").write_text(json.dumps(content))
+    with pytest.raises(RecordingError, match=r"schedule\.json"):
+        read_plan(tmp_path)
