@@ -18,7 +18,7 @@ from espressoscope.model import CameraInfo, Frame
 from espressoscope.timelapse.walk import Taking
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from espressoscope.api.stream import FrameStream
     from espressoscope.lab.entries import Member
@@ -224,7 +224,7 @@ class CameraTaker:
         camera = self._named_camera()
         try:
             runtime, session = camera._attach()
-            camera._run(runtime, _within(session.reach(), _LAST_S, "connect", self.given))
+            camera._run(runtime, _within(session.reach, _LAST_S, "connect", self.given))
         except BaseException:
             camera.close()
             raise
@@ -294,8 +294,8 @@ class CameraTaker:
     def _pictures(self, camera: Camera, limit_s: float) -> list[Frame]:
         burst = self._schedule.burst
         if burst == 1:
-            work = camera._opened()[1].stills.snap(None)
-            frames = [_bounded(camera, work, limit_s, "capture")]
+            stills = camera._opened()[1].stills
+            frames = [_bounded(camera, lambda: stills.snap(None), limit_s, "capture")]
             age_ns = _age_ns(camera, frames[0])
             received = [self._clock.now_ns() - age_ns]
         else:
@@ -368,20 +368,20 @@ class CameraTaker:
 
 
 def _set(camera: Camera, values: Mapping[str, SettingValue], *, strict: bool) -> Mapping[str, Any]:
-    work = camera._opened()[1].set(values, strict=strict)
-    return _bounded(camera, work, _LAMP_S, "control")
+    session = camera._opened()[1]
+    return _bounded(camera, lambda: session.set(values, strict=strict), _LAMP_S, "control")
 
 
-def _bounded(camera: Camera, work: Coroutine[Any, Any, _T], limit_s: float, phase: str) -> _T:
+def _bounded(camera: Camera, work: Callable[[], Coroutine[Any, Any, _T]], limit_s: float, phase: str) -> _T:
     """Run a call that must not take longer than this."""
     runtime, session = camera._opened()
     return camera._run(runtime, _within(work, limit_s, phase, session.camera))
 
 
-async def _within(work: Coroutine[Any, Any, _T], limit_s: float, phase: str, camera: str) -> _T:
+async def _within(work: Callable[[], Coroutine[Any, Any, _T]], limit_s: float, phase: str, camera: str) -> _T:
     try:
         async with asyncio.timeout(limit_s):
-            return await work
+            return await work()  # made here: one that is never begun would be warned of
     except TimeoutError:
         raise CameraTimeout(
             f"{_UNDONE[phase]} within {limit_s:.3g} s", phase=phase, timeout_s=limit_s, camera=camera,

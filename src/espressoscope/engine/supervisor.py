@@ -207,7 +207,7 @@ class Supervisor:
         if lacking_s >= patience.slow_after_s and self._link.state is not LinkState.SLOW:
             self._enter(LinkState.SLOW)
             # A radio that is too slow lets bytes through: where none come, its advice would mislead.
-            if silent_s >= patience.poke_after_s:
+            if silent_s >= patience.nudge_after_s:
                 error = words.silent(self._link.camera, silent_s)
             else:
                 error = words.lacking(self._link.camera, lacking_s)
