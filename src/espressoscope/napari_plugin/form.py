@@ -1,19 +1,21 @@
 """The settings of one camera as a form, made from what the camera says it has: a page for each group.
 
-A page is made when it is first looked at: making all of them at once would hold the screen up.
+A page is made when it is first looked at, a few lines in each turn of the loop: making all of them at once
+would hold the screen up.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import time
+from typing import TYPE_CHECKING, Any, Final
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QFrame, QGridLayout, QScrollArea, QTabWidget, QVBoxLayout, QWidget
 
 from espressoscope.napari_plugin.fields import Field, make_field
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from espressoscope import SetResult, Setting
 
@@ -23,6 +25,8 @@ GROUPS: Final = ("picture", "exposure", "light", "focus", "system")
 """In this order; a group that is not here comes last, under its own name."""
 ELSEWHERE: Final = frozenset({"focus_speed"})
 """Settings that have a control of their own beside the form."""
+TURN_S: Final = 0.006
+"""After so many seconds of making lines everything else has its turn."""
 
 
 class SettingsForm(QTabWidget):
@@ -44,6 +48,10 @@ class SettingsForm(QTabWidget):
         self._settings: dict[str, Setting] = {}
         self._fields: dict[str, Field] = {}
         self._pages: dict[str, QScrollArea] = {}
+        self._begun: dict[str, Iterator[None]] = {}
+        self._turn = QTimer(self)
+        self._turn.setSingleShot(True)
+        self._turn.timeout.connect(self._go_on)
         self.setDocumentMode(True)
         for widget in self._extras.values():
             widget.setParent(self)
@@ -59,7 +67,8 @@ class SettingsForm(QTabWidget):
         """Give a setting's line, on a page that may have to be made first; None when there is none."""
         setting = self._settings.get(name)
         if setting is not None and name not in self._fields:
-            self._fill(setting.group)
+            for _ in self._lines(setting.group):
+                pass
         return self._fields.get(name)
 
     def show_settings(self, settings: Mapping[str, Setting], keep: frozenset[str] = frozenset()) -> None:
@@ -124,6 +133,7 @@ class SettingsForm(QTabWidget):
             widget.setParent(self)  # pages take with them what is in them
             widget.hide()
         self._fields = {}
+        self._begun = {}
         pages, self._pages = self._pages, {}
         self.blockSignals(True)
         while self.count():
@@ -142,37 +152,58 @@ class SettingsForm(QTabWidget):
         self.blockSignals(False)
         self._make_page()
 
+    def showEvent(self, event: Any) -> None:
+        """Make what is seen now."""
+        super().showEvent(event)
+        self._make_page()
+
     def _make_page(self) -> None:
+        if self.isVisible():  # else when it is shown
+            self._turn.start(0)
+
+    def _go_on(self) -> None:
+        """Make some lines of the page that is seen."""
+        until = time.perf_counter() + TURN_S
         for group, page in self._pages.items():
             if page is self.currentWidget():
-                self._fill(group)
-                return
+                for _ in self._lines(group):
+                    if time.perf_counter() >= until:
+                        self._turn.start(0)
+                        return
 
-    def _fill(self, group: str) -> None:
+    def _lines(self, group: str) -> Iterator[None]:
+        """Give what makes the rest of a group's page, line by line."""
         page = self._pages.get(group)
-        if page is None or page.widget() is not None:
-            return
+        if page is None:
+            return iter(())
+        if group not in self._begun:
+            self._begun[group] = self._fill(group, page)
+        return self._begun[group]
+
+    def _fill(self, group: str, page: QScrollArea) -> Iterator[None]:
         content = QWidget()
         layout = QVBoxLayout(content)
         layout.setContentsMargins(2, 4, 2, 4)
-        extra = self._extras.get(group)
-        if extra is not None:
-            layout.addWidget(extra)
-            extra.show()
         grid = QGridLayout()
         grid.setColumnStretch(0, 1)
         grid.setColumnStretch(1, 2)
+        layout.addLayout(grid)
+        layout.addStretch(1)
+        page.setWidget(content)
+        yield
+        extra = self._extras.get(group)
+        if extra is not None:
+            layout.insertWidget(0, extra)
+            extra.show()
+            yield
         row = 0
-        for setting in self._settings.values():
-            if setting.group != group:
-                continue
-            field = self._fields[setting.name] = make_field(setting, content)
+        for name in [name for name, setting in self._settings.items() if setting.group == group]:
+            setting = self._settings[name]  # its value may have become another one meanwhile
+            field = self._fields[name] = make_field(setting, content)
             field.asked.connect(self.asked)
             if setting.kind != "action":
                 grid.addWidget(field.title, row, 0)
             grid.addWidget(field.editor, row, 1)
             grid.addWidget(field.note, row + 1, 0, 1, 2)
             row += 2
-        layout.addLayout(grid)
-        layout.addStretch(1)
-        page.setWidget(content)
+            yield

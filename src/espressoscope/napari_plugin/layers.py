@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,13 +10,15 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     import napari
+    import numpy as np
+    from numpy.typing import NDArray
 
     from espressoscope.napari_plugin.board import Board
 
 __all__ = ["WAITING", "LiveLayer"]
 
-PLAIN_S: Final = 1.0
-"""From one plain refresh to the next, in seconds: the quick ones leave the thumbnail as it was."""
+THUMBNAIL_S: Final = 2.0
+"""From one thumbnail of a layer to the next, in seconds: napari draws its list of layers anew with each."""
 
 WAITING: Final = "waiting"
 """Metadata of a layer that stands for cameras until they are there."""
@@ -59,13 +62,13 @@ class LiveLayer:
         board.take()
         self._viewer = viewer
         self.board = board
-        self._plain_at = time.monotonic()
+        self._drawn_at = time.monotonic()
+        self._is_older = False
         self._geometry: dict[str, Any] = _geometry_of(layer) if layer is not None else geometry
         self.layer = layer
         if layer is not None:
             layer.name, layer.metadata = name, metadata
-            self._move(geometry)  # while its picture is small: each of these draws the thumbnail
-            layer.data = board.shown
+            self._change(geometry, board.shown)
             if not layer.visible:
                 layer.visible = True
             return
@@ -81,43 +84,56 @@ class LiveLayer:
 
     def show(self, board: Board, geometry: dict[str, Any]) -> None:
         """Show another board, or the same one elsewhere."""
+        shown = None
         if board is not self.board:
             board.take()
             self.board = board
-            self.layer.data = board.shown
-        self._move(geometry)
+            shown = board.shown
+        self._change(geometry, shown)
 
-    def _move(self, geometry: dict[str, Any]) -> None:
-        for key in ("units", "scale", "translate"):
-            if geometry[key] != self._geometry.get(key):  # each costs a refresh
-                setattr(self.layer, key, geometry[key])
+    def _change(self, geometry: dict[str, Any], shown: NDArray[np.uint8] | None) -> None:
+        """Have the layer elsewhere, and show something else, if that is given."""
+        layer, before = self.layer, self._geometry
         self._geometry = geometry
+        if geometry["units"] != before.get("units"):
+            layer.units = geometry["units"]
+        changes = [(key, geometry[key]) for key in ("scale", "translate") if geometry[key] != before.get(key)]
+        if shown is not None:
+            changes.append(("data", shown))
+        for last, (key, value) in enumerate(changes, 1 - len(changes)):
+            # With each change napari looks at the sizes of everything anew, 10 to 20 ms: the last one, which
+            # brings all of them to the screen, is enough. One that is hidden it would not look at then.
+            with contextlib.nullcontext() if not last or not layer.visible else layer.events.blocker_all():
+                setattr(layer, key, value)
 
-    def refresh(self, visible: Collection[str] | None, *, plain: bool) -> tuple[bool, bool]:
-        """Show what is new.
+    def refresh(self, visible: Collection[str] | None) -> bool:
+        """Show what is new; its thumbnail stays as it was.
 
         Parameters
         ----------
         visible : collection of str or None
             Cameras somebody can see; None: all.
-        plain : bool
-            A plain refresh may be made, if one is due: it costs more, and brings the thumbnail.
 
         Returns
         -------
-        (bool, bool)
-            Whether there was something new, and whether the refresh was a plain one.
+        bool
+            Whether there was something new.
         """
         if not self.board.take(visible):
-            return False, False
-        now = time.monotonic()
-        if plain and now - self._plain_at >= PLAIN_S:
-            self._plain_at = now
-            self.layer.refresh()
-            return True, True
+            return False
+        self._is_older = True
         with self._viewer.layers.events.blocker_all():
             self.layer.refresh(thumbnail=False, extent=False, highlight=False)
-        return True, False
+        return True
+
+    def draw_thumbnail(self) -> bool:
+        """Bring the thumbnail up to date, if that is due; whether it was."""
+        now = time.monotonic()
+        if not self._is_older or now - self._drawn_at < THUMBNAIL_S:
+            return False
+        self._is_older, self._drawn_at = False, now
+        self.layer.refresh(data_displayed=False, extent=False, highlight=False)
+        return True
 
     def at(self, position: Any) -> str | None:
         """Give the camera at this place of the world; None beside all."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QGridLayout, QLabel, QWidget
 
+from espressoscope.napari_plugin.mailbox import Soon
+
 if TYPE_CHECKING:
     from espressoscope.napari_plugin.session import LiveSession
 
@@ -62,9 +64,10 @@ class LookForm(QWidget):
         self.mirror_x.toggled.connect(lambda on: self._change(mirror_x=on))
         self.mirror_y.toggled.connect(lambda on: self._change(mirror_y=on))
         self.pixel.valueChanged.connect(lambda um: self._change(pixel_um=um or None))
+        self._soon = Soon(self, self._read)
         session.selection_changed.connect(self._read)
-        session.camera_added.connect(self._read)
-        session.camera_removed.connect(self._read)
+        session.camera_added.connect(self._soon.ask)
+        session.camera_removed.connect(self._soon.ask)
         self._read()
 
     def _names(self) -> list[str]:

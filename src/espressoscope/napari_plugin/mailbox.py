@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from qtpy.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal, Slot
@@ -14,7 +15,7 @@ from qtpy.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal, Slot
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MOST_LETTERS", "Mailbox", "application", "delete_soon"]
+__all__ = ["MOST_LETTERS", "Mailbox", "Soon", "application", "delete_soon"]
 
 _log = logging.getLogger(__name__)
 
@@ -34,9 +35,35 @@ def application() -> QObject | None:
 
 def delete_soon(thing: QObject) -> None:
     """Have Qt delete an object from the loop of the thread that draws, where this is called."""
+    if QCoreApplication.instance() is not None:
+        QTimer.singleShot(0, partial(_delete, thing))
+
+
+def _delete(thing: QObject) -> None:
     with contextlib.suppress(RuntimeError):  # it is deleted already
-        if QCoreApplication.instance() is not None:
-            QTimer.singleShot(0, thing.deleteLater)
+        thing.deleteLater()
+
+
+class Soon(QTimer):
+    """Calls a function in the next turn of the loop, once, however often that is asked for meanwhile.
+
+    Parameters
+    ----------
+    parent : QObject
+        With its end nothing is called any more.
+    call : callable
+        A bound method of it.
+    """
+
+    def __init__(self, parent: QObject, call: Callable[[], object]) -> None:
+        super().__init__(parent)
+        self.setSingleShot(True)
+        self.timeout.connect(call)
+
+    def ask(self, *_: object) -> None:
+        """Have it called."""
+        if not self.isActive():
+            self.start(0)
 
 
 class Mailbox(QObject):

@@ -37,6 +37,8 @@ card that takes tens of milliseconds, in which nothing is decoded. A pass right 
 nothing. So others get as long as drawing took, or until there is something new of every camera."""
 SLICE_S: Final = 0.004
 """From one look to the next whether there is."""
+THUMBNAIL_MS: Final = 250
+"""From one look to the next whether a thumbnail is due."""
 
 
 class Pace(QObject):
@@ -89,6 +91,10 @@ class Pace(QObject):
         self._rest.setSingleShot(True)
         self._rest.setTimerType(Qt.TimerType.PreciseTimer)
         self._rest.timeout.connect(self._go_on)
+        self._thumbnails = QTimer(self)
+        self._thumbnails.setInterval(THUMBNAIL_MS)
+        self._thumbnails.timeout.connect(self._thumbnail)
+        self._thumbnails.start()
         self._news.connect(self._pass, Qt.ConnectionType.QueuedConnection)
 
     def tell(self) -> None:
@@ -111,6 +117,7 @@ class Pace(QObject):
         self._closed = True
         with contextlib.suppress(RuntimeError):  # Qt has deleted it
             self._rest.stop()
+            self._thumbnails.stop()
 
     def _pass(self) -> None:
         if self._closed:
@@ -118,11 +125,7 @@ class Pace(QObject):
         # Decode threads tell of news again when `_rest` is over: it has to begin, whatever happens here.
         began = time.perf_counter()
         try:
-            some, plain_left = False, True
-            for key, live in tuple(self._layers.items()):
-                new, plain = self._refresh(key, live, plain_left)
-                some, plain_left = some or new, plain_left and not plain
-            if some:
+            if sum(self._refresh(key, live) for key, live in tuple(self._layers.items())):  # all, not any
                 self.passes += 1
                 self.painted.emit()
         finally:
@@ -135,11 +138,24 @@ class Pace(QObject):
         self._due = time.perf_counter() + rest_s
         self._rest.start(round(1000 * rest_s))
 
-    def _refresh(self, key: str, live: LiveLayer, plain: bool) -> tuple[bool, bool]:
-        """Bring a layer up to date; what others do when it changes must not end the view of any."""
+    def _thumbnail(self) -> None:
+        """Draw one thumbnail, in a turn of its own: a pass is long enough."""
+        for key, live in tuple(self._layers.items()):
+            if self._safely(key, live, live.draw_thumbnail):
+                return
+
+    def _refresh(self, key: str, live: LiveLayer) -> bool:
+        """Bring a layer up to date; true when there was something new."""
         visible, pictures = self._visible(key), self._judging.pictures_of(live)
+        done = self._safely(key, live, lambda: live.refresh(visible))
+        if done is not None:
+            self._judging.showed(pictures, visible)
+        return bool(done)
+
+    def _safely(self, key: str, live: LiveLayer, change: Callable[[], bool]) -> bool | None:
+        """Change a layer; what others do then must not end the view of any: None when they raise."""
         try:
-            done = live.refresh(visible, plain=plain)
+            done = change()
         except Exception as error:  # noqa: BLE001 (functions of others are called)
             self.failures += 1
             if key not in self._failing:  # not 25 times a second
@@ -149,9 +165,8 @@ class Pace(QObject):
                     f"{live.layer.name}: showing a new picture failed ({type(error).__name__}: {error}). "
                     "What is seen of it may be old. Close other plugins that use this layer"
                 )
-            return False, False
+            return None
         self._failing.discard(key)
-        self._judging.showed(pictures, visible)
         return done
 
     def _go_on(self) -> None:

@@ -27,6 +27,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from espressoscope.napari_plugin.mailbox import Soon
 from espressoscope.napari_plugin.run_follower import RunFigures, RunFollower
 from espressoscope.napari_plugin.run_names import default_folder, default_name, next_name, run_path
 from espressoscope.napari_plugin.session import words
@@ -105,9 +106,10 @@ class RecordPanel(QWidget):
             layout.addWidget(item)
         layout.addWidget(self.table, 1)
         layout.addStretch()
-        session.selection_changed.connect(self._show)
+        self._soon = Soon(self, self._show)
+        session.selection_changed.connect(self._soon.ask)
         session.camera_added.connect(self._added)
-        session.camera_removed.connect(self._show)
+        session.camera_removed.connect(self._soon.ask)
         self._show()
 
     def _make_fields(self) -> None:
@@ -191,7 +193,7 @@ class RecordPanel(QWidget):
     def _added(self, name: str) -> None:
         if self.before.value() and len(self._session.names) == 1:  # there is a fleet from now on
             self._keep()
-        self._show()
+        self._soon.ask()
 
     def _keep(self, *_: object) -> None:
         fleet, seconds = self._session.fleet, self.before.value()

@@ -25,6 +25,7 @@ import espressoscope as es
 from espressoscope.napari_plugin.fields import title_of
 from espressoscope.napari_plugin.focus_box import FocusBox
 from espressoscope.napari_plugin.form import SettingsForm
+from espressoscope.napari_plugin.mailbox import Soon
 from espressoscope.napari_plugin.outbox import Outbox
 from espressoscope.napari_plugin.profile_box import ProfileBox
 from espressoscope.napari_plugin.report import Report
@@ -96,6 +97,7 @@ class SettingsPanel(QWidget):
         self.form = SettingsForm({"focus": self.focus, "exposure": self.lock, "system": self.reboot})
         self.report = Report()
         self.question: QMessageBox | None = None
+        self._soon = Soon(self, self._scopes)
         lines = QFormLayout()
         lines.addRow("Settings of", self.camera)
         lines.addRow("Changes go to", self.scope)
@@ -148,14 +150,14 @@ class SettingsPanel(QWidget):
     def _added(self, name: str) -> None:
         if self.camera.findText(name) < 0:
             self.camera.addItem(name)
-        self._scopes()
+        self._soon.ask()
 
     def _removed(self, name: str) -> None:
         self.outbox.forget(name)
         self._told.pop(name, None)
         self._reconnects.pop(name, None)
         self.camera.removeItem(self.camera.findText(name))
-        self._scopes()
+        self._soon.ask()
 
     def _selected(self, names: list[str]) -> None:
         if names and self.name not in names:

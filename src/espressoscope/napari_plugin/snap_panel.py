@@ -24,6 +24,7 @@ from qtpy.QtWidgets import (
 )
 
 from espressoscope.napari_plugin.layout import LAYERS_MOST
+from espressoscope.napari_plugin.mailbox import Soon
 from espressoscope.napari_plugin.picture_files import save
 from espressoscope.napari_plugin.report import Report
 from espressoscope.napari_plugin.session import words
@@ -140,9 +141,10 @@ class SnapPanel(QWidget):
         self.save.clicked.connect(self.save_list)
         self.browse.clicked.connect(self._browse)
         self.list.itemDoubleClicked.connect(self._reveal)
-        session.camera_added.connect(self._cameras_changed)
+        self._soon = Soon(self, self._cameras_changed)
+        session.camera_added.connect(self._soon.ask)
         session.camera_removed.connect(self._left)
-        session.selection_changed.connect(self._cameras_changed)
+        session.selection_changed.connect(self._soon.ask)
         session.states.connect(self._read_sizes)
         self._cameras_changed()
         self._show_buttons()
@@ -183,7 +185,7 @@ class SnapPanel(QWidget):
 
     def _left(self, name: str) -> None:
         self._pending.discard(name)
-        self._cameras_changed()
+        self._soon.ask()
 
     def _read_sizes(self, *_: object) -> None:
         """Offer the sizes the cameras have; no IO."""

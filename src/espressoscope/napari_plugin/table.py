@@ -42,6 +42,7 @@ class CameraModel(QAbstractTableModel):
         self._session = session
         self._names: list[str] = session.names
         self._states: dict[str, CameraState] = {}
+        self._rows: dict[str, tuple[str, ...]] = {}
         session.camera_added.connect(self._added)
         session.camera_removed.connect(self._removed)
         session.states.connect(self._note)
@@ -76,11 +77,15 @@ class CameraModel(QAbstractTableModel):
 
     def text(self, name: str, column: int) -> str:
         """Say what stands in a cell."""
-        if column == 0:
-            return name
+        row = self._rows.get(name)  # Qt asks for every cell whenever anything of the window is drawn
+        if row is None:
+            row = self._rows[name] = self._row(name)
+        return row[column]
+
+    def _row(self, name: str) -> tuple[str, ...]:
         state = self._states.get(name)
         if state is None:
-            return ""
+            return (name, *[""] * (len(COLUMNS) - 1))
         stats, live = state.stats, self._session.live
         sharpness = self._session.sharpness.get(name)
         failure = self._session.pictures.failures.get(name, "")
@@ -93,7 +98,7 @@ class CameraModel(QAbstractTableModel):
             str(stats.dropped + stats.damaged),
             "" if sharpness is None else f"{sharpness:.3g}",
             "; ".join(text for text in (state.message if live else "", failure) if text),
-        )[column]
+        )
 
     def name(self, row: int) -> str:
         """Give the camera of a row."""
@@ -114,6 +119,7 @@ class CameraModel(QAbstractTableModel):
         if row is not None:
             self.beginRemoveRows(QModelIndex(), row, row)
             del self._names[row]
+            self._rows.pop(name, None)
             self.endRemoveRows()
 
     def _note(self, states: dict[str, CameraState]) -> None:
@@ -121,6 +127,7 @@ class CameraModel(QAbstractTableModel):
         self._refresh()
 
     def _refresh(self, *_: object) -> None:
+        self._rows.clear()
         if self._names:
             last = self.index(len(self._names) - 1, len(COLUMNS) - 1)
             self.dataChanged.emit(self.index(0, 1), last, [Qt.ItemDataRole.DisplayRole])

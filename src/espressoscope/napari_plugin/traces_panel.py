@@ -9,6 +9,7 @@ from qtpy.QtCore import QPointF, Qt, QTimer
 from qtpy.QtGui import QColor, QPainter, QPen, QPolygonF
 from qtpy.QtWidgets import QLabel, QScrollArea, QVBoxLayout, QWidget
 
+from espressoscope.napari_plugin.mailbox import Soon
 from espressoscope.napari_plugin.traces import Meter
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ SPAN_S: Final = 60.0
 """What a plot shows."""
 OLD_S: Final = 2.0
 """Figures older than this are not said to be the camera's present ones."""
+TURN_S: Final = 0.006
+"""After so many seconds of making plots everything else has its turn."""
 _SHARP: Final = QColor("#4cc2ff")
 _BRIGHT: Final = QColor("#e0a030")
 
@@ -94,13 +97,14 @@ class TracesPanel(QWidget):
     meter : Meter
         What is measured.
     plots : dict of str to TracePlot
-        By camera.
+        By camera; made when they are looked at, a few in each turn of the loop.
     """
 
     def __init__(self, session: LiveSession, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.meter = Meter(session.sharpness)
         self.plots: dict[str, TracePlot] = {}
+        self._session = session
         session.pictures.add_tap(self.meter.take)
         content = QWidget()
         self._column = QVBoxLayout(content)
@@ -118,23 +122,35 @@ class TracesPanel(QWidget):
         self._timer.setInterval(REDRAW_MS)
         self._timer.timeout.connect(self._redraw)
         self._timer.start()
-        session.camera_added.connect(self._added)
+        self._make = Soon(self, self._make_plots)
+        session.camera_added.connect(self._make.ask)
         session.camera_removed.connect(self._removed)
-        for name in session.names:
-            self._added(name)
 
-    def _added(self, name: str) -> None:
-        if name not in self.plots:
-            plot = self.plots[name] = TracePlot(name, self.meter)
-            self._column.insertWidget(self._column.count() - 1, plot)
-        self._none.hide()
+    def showEvent(self, event: Any) -> None:
+        """Make the plots there are cameras for."""
+        super().showEvent(event)
+        self._make.ask()
+
+    def _make_plots(self) -> None:
+        if not self.isVisible():
+            return
+        names = self._session.names
+        self._none.setVisible(not names)
+        until = time.perf_counter() + TURN_S
+        for name in names:
+            if name not in self.plots:
+                plot = self.plots[name] = TracePlot(name, self.meter)
+                self._column.insertWidget(self._column.count() - 1, plot)
+                if time.perf_counter() >= until:
+                    self._make.ask()
+                    return
 
     def _removed(self, name: str) -> None:
         plot = self.plots.pop(name, None)
         if plot is not None:
             plot.deleteLater()
         self.meter.forget(name)
-        self._none.setVisible(not self.plots)
+        self._none.setVisible(not self._session.names)
 
     def _redraw(self) -> None:
         if self.isVisible():
