@@ -171,6 +171,9 @@ class Link:
         Raised by each start and stop.
     restarts : int
         How often the camera no longer knew the connection.
+    breaks : int
+        How often a stream was broken by an error, a reset above all: whoever is at its address then need not
+        be this camera any more.
     """
 
     def __init__(
@@ -188,7 +191,7 @@ class Link:
         self.last_error: CameraError | None = None
         self.sensor_fps: float | None = None
         self.sequence = 0
-        self.generation = self.restarts = 0
+        self.generation = self.restarts = self.breaks = 0
         self.control_answers: Callable[[], Awaitable[bool]] | None = None
         self.newcomer_steals = False
         self.wall_offset_ns = wall_offset_ns or time.time_ns() - time.perf_counter_ns()

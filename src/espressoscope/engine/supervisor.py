@@ -140,6 +140,8 @@ class Supervisor:
         broke = isinstance(error, ConnectError) and error.reason is ConnectReason.UNREACHABLE
         if error is not None and (source.paces_itself or not broke):
             return Outcome.FAILED, error
+        if error is not None:
+            self._link.breaks += 1
         if error is not None and self._nudged_ns == source.last_byte_ns:
             self._link.restarts += 1
             return Outcome.BROKEN, words.restarted(camera)

@@ -53,7 +53,7 @@ class Whereabouts:
         self._move_to = move_to
         self._link = link
         self._verified_ns = 0
-        self._restarts = 0
+        self._breaks = 0
         self._lost_ns: int | None = None
         self._searches = 0
         self._next_search_ns = 0
@@ -62,7 +62,7 @@ class Whereabouts:
     @property
     def doubtful(self) -> bool:
         """Whether it may have restarted, or given its place to another one, since it was recognised."""
-        if self._link.restarts != self._restarts:
+        if self._link.breaks != self._breaks:
             return True
         newest = self._link.meter.newest
         if newest is not None and self._link.age_s(newest) < _DOUBT_AFTER_S:
@@ -72,11 +72,11 @@ class Whereabouts:
     def verified(self) -> None:
         """Take note that it has just been recognised."""
         self._verified_ns = time.perf_counter_ns()
-        self._restarts = self._link.restarts
+        self._breaks = self._link.breaks
 
     def believed(self) -> None:
         """Take note that it could not tell who it is, and is taken at its word."""
-        self._restarts = self._link.restarts
+        self._breaks = self._link.breaks
 
     def seen(self) -> None:
         """Take note that it is where it was."""
