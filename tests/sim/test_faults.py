@@ -85,7 +85,8 @@ def test_faults_from_the_command_line(text: str, options: dict[str, object]) -> 
     "text",
     [
         *("nonsense", "", "stall:often=1", "stall:after", "cut:every=0", "cut:every=x", "stall:seconds=-1"),
-        *("bad-json:kind=sad", "corrupt:kind=html", "slow:size=many"),
+        *("bad-json:kind=sad", "corrupt:kind=html", "slow:size=many", "stall:seconds=nan"),
+        *("cut:every=inf", f"junk:size={'9' * 400}", "size-change:to=FOO"),
     ],
 )
 def test_impossible_faults_are_refused(text: str) -> None:
@@ -321,6 +322,23 @@ def test_reboot_fault(camera: SimulatedCamera) -> None:
         stream.ask("/")
         assert stream.ending(2.0) == "reset"
     assert camera.uptime_s < 30
+
+
+def test_connections_of_before_stay_silent_in_the_next_outage(camera: SimulatedCamera) -> None:
+    with ChunkedStream(camera.stream_url) as stream, Wire(camera.stream_url) as waiting:
+        stream.frame()
+        waiting.ask("/")
+        assert waiting.silent(0.2)
+        with camera.fault("reboot"):
+            pass
+        # Who waited for the stream is as unknown to the board as who had it.
+        assert waiting.silent(0.3)
+        with camera.fault("vanish"):
+            stream.rest_until_silent(0.2)
+            stream.ask("/")
+            assert stream.ending(0.3) == "open"
+        waiting.ask("/")
+        assert [stream.ending(2.0), waiting.ending(2.0)] == ["reset", "reset"]
 
 
 def test_reboot_by_control_never_answers() -> None:

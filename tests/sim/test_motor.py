@@ -48,6 +48,16 @@ def test_continuous_drive_runs_until_stopped(clock: StillClock) -> None:
     assert motor.busy_s == 0
 
 
+def test_a_move_begins_where_a_drive_has_come_to(clock: StillClock) -> None:
+    motor = FocusMotor(0.0, clock)
+    motor.drive(100)
+    clock.now += 2
+    assert motor.move_by(50) == pytest.approx(0.1)
+    assert motor.position == pytest.approx(200)
+    clock.now += 0.05
+    assert motor.position == pytest.approx(225)
+
+
 def test_drive_ends_at_the_end_of_travel(clock: StillClock) -> None:
     motor = FocusMotor(0.0, clock)
     motor.drive(500)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 
 from espressoscope.sim import pictures as pictures_module
 from espressoscope.sim.cache import ByteCache
+from espressoscope.sim.encode import header
 from espressoscope.sim.pictures import CACHE_BYTES, CYCLE, PictureSource
 from espressoscope.sim.sensor import Sensor
 from espressoscope.sim.strip import read_strip
@@ -351,6 +353,20 @@ def test_warming_beside_rendering_changes_nothing(monkeypatch: pytest.MonkeyPatc
         return jpegs
 
     assert series(2) == series(0)
+
+
+def test_a_setting_changed_meanwhile_spoils_no_picture_of_the_cycle() -> None:
+    source = PictureSource(sensor := Sensor(framesize="QQVGA", quality=41, clock=StillClock()), 0, 3, True)
+    with ThreadPoolExecutor(1) as pool:
+        for turn in range(120):
+            warming = pool.submit(source.warm, 2)
+            time.sleep(0.0001 * (turn % 11))
+            sensor.set("quality", 42 if turn % 2 else 41)
+            warming.result(timeout=60)
+    assert sensor.quality == 42
+    jpegs = [jpeg for frame in range(CYCLE) if (jpeg := source.repeat(frame)) is not None]
+    assert len(jpegs) > 30
+    assert {jpeg[: len(header(160, 120, 42))] for jpeg in jpegs} == {header(160, 120, 42)}
 
 
 def test_more_than_the_memory_is_rendered_again(monkeypatch: pytest.MonkeyPatch) -> None:

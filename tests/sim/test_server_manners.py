@@ -62,6 +62,8 @@ def test_query_is_read_as_the_firmware_reads_it(query: str, key: str, found: str
         (b"GET /status HTTQ/1.1\r\n\r\n", 400),
         (b"GET /status HTTP/2.0\r\n\r\n", 505),
         (b"GET /status\r\n\r\n", 505),
+        (b"GET /status HTTP/" + b"1" * 5000 + b".1\r\n\r\n", 400),
+        (b"GET /status HTTP/1." + b"1" * 300, 400),
         (b"GET /status HTTP/1.1\r\nno colon\r\n\r\n", 400),
         (b"GET /status HTTP/1.1\r\nContent-Length: two\r\n\r\n", 400),
         (b"GET /status HTTP/1.1\r\nContent-Length: \xb2\r\n\r\n", 400),

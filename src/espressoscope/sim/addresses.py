@@ -29,6 +29,8 @@ def shown(host: str) -> str:
     """Write the host as a client on this computer puts it into a URL."""
     if host in ("", "0.0.0.0"):
         return "127.0.0.1"
+    if host == "::":
+        return "[::1]"
     return f"[{host}]" if ":" in host else host
 
 

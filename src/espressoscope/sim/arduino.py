@@ -142,6 +142,11 @@ class ArduinoServer:
         """The listening socket, while there is one."""
         return self._listener
 
+    @property
+    def backlog(self) -> int:
+        """Connections the kernel keeps until they are served."""
+        return _BACKLOG
+
     def listen(self) -> None:
         """Open the listening socket."""
         if self._listener is None:

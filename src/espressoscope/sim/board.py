@@ -41,6 +41,10 @@ class Server(Protocol):
 
     port: int
 
+    @property
+    def backlog(self) -> int:
+        """Connections the kernel keeps until they are served."""
+
     def listen(self) -> None:
         """Open the listening socket."""
 
@@ -179,8 +183,11 @@ class Board:
         if not self.powered:
             return
         self.powered = False
+        for ghost in self._ghosts:
+            self._unwatch(ghost)  # those of an outage before are answered no more than others
         for server in self.servers:
             halted = await server.halt()
+            halted += _waiting(server.listener)
             for ghost in halted:
                 drain_socket(ghost)  # what a camera has taken in, it does not answer after a restart
             self._ghosts += halted
@@ -245,7 +252,7 @@ class Board:
         if self._plugs:
             for server in self.servers:
                 if server.listener is not None:
-                    server.listener.listen(5)
+                    server.listener.listen(server.backlog)
         self._plugs.clear()
 
     # --- reboots
@@ -323,13 +330,14 @@ class Board:
             self.device.faults[name] = same[-1]
         else:
             del self.device.faults[name]
+        undo = fault.state.get("undo")
+        fault.state.clear()  # begun once more it is a new one
         if name in ("vanish", "reboot"):
             self.power_on(rebooted=name == "reboot")
         elif name == "refuse" and not same:
             self._listen_again()
         elif name == "silent-second" and not same:
             self.servers[-1].hold(False)
-        undo = fault.state.get("undo")
         if undo is not None:
             undo()
 
@@ -338,3 +346,14 @@ class Board:
             server.listen()
             if not self.powered:
                 self._plug(server)
+
+
+def _waiting(listener: socket.socket | None) -> list[socket.socket]:
+    """Take the connections that nobody has served yet: a board that restarts does not know these either."""
+    waiting: list[socket.socket] = []
+    with contextlib.suppress(OSError):  # none left
+        while listener is not None:
+            sock = listener.accept()[0]
+            sock.setblocking(False)
+            waiting.append(sock)
+    return waiting

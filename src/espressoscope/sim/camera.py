@@ -134,7 +134,9 @@ class SimulatedCamera:
             raise ValueError(f"unknown firmware {firmware!r}; known are {', '.join(FAMILIES)}")
         if fps is not None and not 0 <= fps <= 1000:
             raise ValueError(f"fps is None, or 0 to 1000, not {fps!r}")
-        self._start_faults = [parse_fault(text) for text in faults]
+        self._start_faults = tuple(faults)
+        for text in faults:
+            parse_fault(text)
         self._host = host
         self._wanted = (port, stream_port if stream_port is not None else (port + 1 if port else 0))
         self._asked_number = number
@@ -187,8 +189,8 @@ class SimulatedCamera:
                 raise
             self._loop = loop
             self._options = options
-        for fault in self._start_faults:
-            loop.run(self._board.begin(fault))
+        for text in self._start_faults:
+            loop.run(self._board.begin(parse_fault(text)))
         return self
 
     async def _boot(self, loop: LoopThread, options: DeviceOptions) -> Board:

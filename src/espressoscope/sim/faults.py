@@ -34,6 +34,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from espressoscope.tables.framesizes import SIZES
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -66,6 +68,7 @@ FAULTS: Final[Mapping[str, Mapping[str, Value]]] = MappingProxyType(
 )
 """Names, and the options of each with their defaults; `after` and `seconds` come with every one."""
 
+_BEYOND: Final = 1_000_000_000
 _KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     "corrupt": ("scan", "no-eoi", "no-soi"),
     "bad-json": ("trailing-comma", "truncated", "unescaped", "html", "empty", "unsigned"),
@@ -137,9 +140,13 @@ def make_fault(name: str, **options: Value) -> Fault:
             kinds = _KINDS.get(name)
             if option == "kind" and kinds is not None and value not in kinds:
                 raise ValueError(f"fault {name!r}: kind is one of {', '.join(kinds)}, not {value!r}")
+            if option == "to" and value and str(value).upper() not in SIZES:
+                raise ValueError(f"fault {name!r}: to is one of {', '.join(SIZES)}, not {value!r}")
         elif not isinstance(value, (int, float)) or isinstance(value, bool):
             if value is not None or allowed[option] is not None:
                 raise ValueError(f"fault {name!r}: {option} is a number, not {value!r}")
+        elif not abs(value) < _BEYOND:
+            raise ValueError(f"fault {name!r}: {option} is less than {_BEYOND:,}, not {value!r}")
         elif value < 0 and option != "delta":
             raise ValueError(f"fault {name!r}: {option} is not negative, not {value!r}")
         elif option == "every" and value < 1:

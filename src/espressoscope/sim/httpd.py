@@ -236,6 +236,11 @@ class HttpServer:
         """The listening socket, while there is one."""
         return self._listener
 
+    @property
+    def backlog(self) -> int:
+        """Connections the kernel keeps until they are served."""
+        return self.manners.backlog
+
     async def close(self) -> None:
         """End everything; twice is no harm."""
         for sock in await self.halt():

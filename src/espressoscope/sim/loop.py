@@ -79,11 +79,18 @@ class LoopThread:
         ------
         RuntimeError
             Called from the loop's own thread, which would wait for itself.
+        TimeoutError
+            It takes longer; it is cancelled.
         """
         if threading.current_thread() is self._thread:
             work.close()
             raise RuntimeError("a simulated camera cannot be operated from the simulator's own thread")
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout_s)
+        future = asyncio.run_coroutine_threadsafe(work, self.loop)
+        try:
+            return future.result(timeout_s)
+        except BaseException:  # Ctrl-C, or it takes too long: nobody would end what it goes on to begin
+            future.cancel()
+            raise
 
     def call(self, function: Callable[[], _T], timeout_s: float = _CALL_TIMEOUT_S) -> _T:
         """Run a plain function on the loop and wait for its result, from any other thread."""

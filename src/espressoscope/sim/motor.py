@@ -27,7 +27,7 @@ class FocusMotor:
     """A 28BYJ-48 stepper that moves the sample through focus.
 
     The path is kept as way-points in time, so asking for the position costs nothing while nothing moves and
-    pictures taken during a sweep show the blur of that moment.
+    pictures taken during a sweep show the blur of that moment. Reading it changes nothing, so any thread may.
 
     Parameters
     ----------
@@ -56,8 +56,6 @@ class FocusMotor:
         path = self._path
         if now >= path[-1][0]:
             last_s, last = path[-1]
-            if len(path) > 1:
-                self._path = [path[-1]]
             moved = last + self._speed * (now - last_s)
             return max(-_TRAVEL, min(_TRAVEL, moved))
         for (start_s, start), (end_s, end) in pairwise(path):
@@ -111,7 +109,6 @@ class FocusMotor:
         return self.busy_s
 
     def _follow(self, stops: list[float], *, dwell_s: float) -> None:
-        self._speed = 0.0
         at_s, at = self._clock(), self.position
         path = [(at_s, at)]
         for stop in stops:
@@ -122,4 +119,5 @@ class FocusMotor:
                 at_s += dwell_s
                 path.append((at_s, stop))
             at = stop
+        self._speed = 0.0
         self._path = path

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -71,6 +71,13 @@ def _coarse(focus: float) -> float:
     return math.copysign(_SHARP_ENOUGH * 1.8 ** (level + 0.5), focus)
 
 
+class _Look(NamedTuple):
+    """What pre-rendered pictures are found by: settings, and the distance from focus in coarse steps."""
+
+    sensor: Sensor
+    focus: float
+
+
 class PictureSource:
     """Makes the pictures of one simulated camera.
 
@@ -103,11 +110,12 @@ class PictureSource:
 
     def render(self, frame_number: int) -> bytes:
         """Make the JPEG of this frame; its strip says ``frame_number % 65536``."""
-        sensor = self._sensor
+        sensor = self._sensor.still()
         frame = frame_number & 0xFFFF
         if self._prerender and can_splice(sensor.width, sensor.height):
-            return number(self._top(frame), self._camera, frame)
-        image = self._picture(frame, sensor.motor.offset, self._exposure.step(sensor))
+            look = _Look(sensor, _coarse(sensor.motor.offset))
+            return number(self._top(look, self._position(frame)), self._camera, frame)
+        image = self._picture(sensor, frame, sensor.motor.offset, self._exposure.step(sensor))
         self._draw_strip(image, frame)
         return encode(image, sensor.quality)
 
@@ -117,21 +125,21 @@ class PictureSource:
         That is the right one once the cycle is complete, and until then one of those made already.
         """
         sensor = self._sensor
-        look = (sensor.picture_key(), _coarse(sensor.motor.offset))
-        if look != self._look:
-            self._look = look
+        look = _Look(sensor, _coarse(sensor.motor.offset))
+        if (key := self._key(look, 0)) != self._look:
+            self._look = key
             self._cycle = [None] * CYCLE if can_splice(sensor.width, sensor.height) else []
         if not (self._prerender and self._cycle):
             return None
         frame = frame_number & 0xFFFF
-        position = (frame + self._camera * _STAGGER) % CYCLE
+        position = self._position(frame)
         top = self._cycle[position]
         if top is None:
-            top = self._cycle[position] = _tops.peek(self._key(position))
+            top = self._cycle[position] = _tops.peek(self._key(look, position))
         # `warm` goes from the first picture to the last: the one at half the place is there sooner.
         while top is None and position:
             position //= 2
-            top = _tops.peek(self._key(position))
+            top = _tops.peek(self._key(look, position))
         return None if top is None else number(top, self._camera, frame)
 
     def restart(self) -> None:
@@ -146,30 +154,32 @@ class PictureSource:
         int
             How many are missing still; always 0 for live pictures.
         """
-        if not (self._prerender and can_splice(self._sensor.width, self._sensor.height)):
+        sensor = self._sensor.still()
+        if not (self._prerender and can_splice(sensor.width, sensor.height)):
             return 0
-        missing = [at for at in range(CYCLE) if self._key(at) not in _tops]
+        look = _Look(sensor, _coarse(sensor.motor.offset))
+        missing = [at for at in range(CYCLE) if self._key(look, at) not in _tops]
         for at in missing[:most]:
-            self._top(at - self._camera * _STAGGER)
+            self._top(look, at)
         return max(0, len(missing) - most)
 
-    def _key(self, position: int) -> Hashable:
-        sensor = self._sensor
-        return (position, self._seed, _coarse(sensor.motor.offset), sensor.picture_key())
+    def _position(self, frame: int) -> int:
+        return (frame + self._camera * _STAGGER) % CYCLE
 
-    def _top(self, frame: int) -> Top:
-        position = (frame + self._camera * _STAGGER) % CYCLE
+    def _key(self, look: _Look, position: int) -> Hashable:
+        return (position, self._seed, look.focus, look.sensor.picture_key())
+
+    def _top(self, look: _Look, position: int) -> Top:
+        """Give a picture of the cycle; `look` must not change meanwhile, for other cameras get it too."""
 
         def make() -> Top:
-            sensor = self._sensor
-            exposure = AutoExposure().step(sensor, settled=True)
-            image = self._picture(position, _coarse(sensor.motor.offset), exposure)
-            return cut_top(image, sensor.quality)
+            exposure = AutoExposure().step(look.sensor, settled=True)
+            image = self._picture(look.sensor, position, look.focus, exposure)
+            return cut_top(image, look.sensor.quality)
 
-        return _tops.get(self._key(position), make)
+        return _tops.get(self._key(look, position), make)
 
-    def _picture(self, frame: int, focus: float, exposure: Exposure) -> Image.Image:
-        sensor = self._sensor
+    def _picture(self, sensor: Sensor, frame: int, focus: float, exposure: Exposure) -> Image.Image:
         width, height = sensor.width, sensor.height
         if sensor["colorbar"]:
             return colour_bars(width, height).copy()

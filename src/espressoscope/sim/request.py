@@ -23,6 +23,8 @@ BLOCK_SIZE: Final = 128
 
 MAX_URI_BYTES: Final = 512
 MAX_HEADER_BYTES: Final = 1024
+_LONGEST_VERSION: Final = len("HTTP/999.999")
+"""http_parser takes no larger numbers (``HPE_INVALID_VERSION``)."""
 
 _METHODS: Final = tuple(
     b"DELETE GET HEAD POST PUT CONNECT OPTIONS TRACE COPY LOCK MKCOL MOVE PROPFIND PROPPATCH SEARCH UNLOCK "
@@ -145,6 +147,8 @@ def _judge_line(line: bytes, *, whole: bool) -> None:
     if len(url) > MAX_URI_BYTES:
         raise BadRequest(414)
     if url and not (url[:1] in (b"/", b"*") or url[:1].isalpha()):
+        raise BadRequest(400)
+    if len(version) > _LONGEST_VERSION:
         raise BadRequest(400)
     if not whole:
         if not b"HTTP/".startswith(version[:5]):

@@ -7,6 +7,7 @@ build's focus motor, so that focus can be tried on the default camera. Nothing h
 
 from __future__ import annotations
 
+import copy
 import random
 import time
 from typing import TYPE_CHECKING, Final
@@ -216,6 +217,13 @@ class Sensor:
         """
         own = _INITIALISED_AT.get(self.firmware, _DEFAULTS[self.firmware][0])
         return max(width * height for width, height in (SIZES[own], SIZES[self._boot_size])) // 5
+
+    def still(self) -> Sensor:
+        """Give a copy that no later change reaches, to make one picture by; it has the same motor."""
+        still = copy.copy(self)
+        still._values = dict(self._values)
+        still._key = None
+        return still
 
     def status_values(self) -> dict[str, int]:
         """Give the numbers `/status` prints, in its order; empty for a firmware without `/status`.

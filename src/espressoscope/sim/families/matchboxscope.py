@@ -206,14 +206,9 @@ class _Firmware:
         return await exchange.send('{"mac":1073421184,}', "application/json", CORS)
 
     async def anglerfish(self, exchange: Exchange) -> bool:
-        if not self.device.sensor["sd_card"]:
-            text = "{SD card not initialized - please insert an SD card and restart the microscope}"
-            return await exchange.send(text, "application/json", CORS)
-        text = "You have enabled long-time timelpase - remove the SD card to wake up from deepsleep mode"
-        await exchange.send("{" + text + " #Schneewittchen...}", "application/json", CORS)
-        self.board.crash(after_s=2.0)
-        await asyncio.sleep(2.0)
-        return True
+        # Its deep sleep between pictures wants an SD card, and there is none here.
+        text = "{SD card not initialized - please insert an SD card and restart the microscope}"
+        return await exchange.send(text, "application/json", CORS)
 
     async def files(self, exchange: Exchange) -> bool:
         return await exchange.send_error(404, "File not found")
