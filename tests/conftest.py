@@ -74,6 +74,7 @@ ON_USUAL_PORTS = {
 # What takes longest, so that no process ends with it while the others have nothing left to do.
 BEGUN_FIRST = (
     "tests/api/test_moved.py",
+    "tests/faults/test_matrix.py",
     "tests/api/test_soak.py",
     "tests/trials/test_trials.py",
     "tests/discovery/test_private_lan.py",
