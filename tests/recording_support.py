@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
+import subprocess
 import sys
 import time
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 import simplejpeg
 
 from espressoscope.model import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from espressoscope.recording.track import CameraTrack
 
 SOFTWARE = "espressoscope test"
+REPO = Path(__file__).resolve().parents[1]
 
 
 @cache
@@ -41,6 +46,24 @@ def jpeg(
     if gray:
         return simplejpeg.encode_jpeg(picture[..., :1].copy(), 80, colorspace="GRAY", colorsubsampling="Gray")
     return simplejpeg.encode_jpeg(picture, 80, colorspace="RGB", colorsubsampling=subsampling)
+
+
+def with_own_disks(script: str) -> subprocess.CompletedProcess[str]:
+    """Run a script that mounts small disks nobody else sees, and ends with code 99 where it may not."""
+    if sys.platform != "linux" or shutil.which("unshare") is None:
+        pytest.skip("mount namespaces need Linux and the program unshare (Debian: util-linux)")
+    rights = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    done = subprocess.run(
+        ["unshare", *rights, "--mount", "sh", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(REPO / "src"), str(REPO / "tests")))},
+    )
+    if done.returncode == 99 or "unshare failed" in done.stderr:
+        pytest.skip(f"no right to mount a disk in a namespace ({done.stderr.strip()})")
+    return done
 
 
 class Source:

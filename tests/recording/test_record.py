@@ -16,7 +16,7 @@ import espressoscope as es
 from espressoscope.api import record_progress
 from espressoscope.api.recorder import Recorder
 from espressoscope.sim import SimulatedCamera, simulate
-from recording_support import pages_of
+from recording_support import pages_of, with_own_disks
 from support import REPO, wait_until
 
 if TYPE_CHECKING:
@@ -154,9 +154,6 @@ def command(*arguments: object, **options: object) -> subprocess.Popen[str]:
 
 
 def test_a_full_disk_ends_it_with_whole_files(cameras: list[SimulatedCamera], tmp_path: Path) -> None:
-    if sys.platform != "linux" or shutil.which("unshare") is None:
-        pytest.skip("mount namespaces need Linux and the program unshare (Debian: util-linux)")
-    rights = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     disk = tmp_path / "disk"
     locked = tmp_path / "locked"
     disk.mkdir()
@@ -169,16 +166,7 @@ def test_a_full_disk_ends_it_with_whole_files(cameras: list[SimulatedCamera], tm
         f"'{sys.executable}' -m espressoscope record {urls} -o '{disk}/run' --json && code=0 || code=$?\n"
         f"cp -r '{disk}/run' '{tmp_path}/run'; exit $code"
     )
-    done = subprocess.run(
-        ["unshare", *rights, "--mount", "sh", "-c", script],
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(REPO / "src")},
-    )
-    if done.returncode == 99 or "unshare failed" in done.stderr:
-        pytest.skip(f"no right to mount a disk in a namespace ({done.stderr.strip()})")
+    done = with_own_disks(script)
     assert done.returncode == 1, done.stderr
     refused, _, full = done.stderr.partition("code 1\n")
     assert refused.count("Error: ") == full.count("Error: ") == 1
@@ -193,6 +181,32 @@ def test_a_full_disk_ends_it_with_whole_files(cameras: list[SimulatedCamera], tm
         assert all(segment.contents.closed for segment in recording.segments)
         assert sum(len(pages_of(segment.path)) for segment in recording.segments) == written[name]
         assert_complete(recording, camera)
+
+
+def test_room_on_the_disk_stays_free(cameras: list[SimulatedCamera], tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    urls = " ".join(camera.url for camera in cameras)
+    program = f"'{sys.executable}' -m espressoscope"
+    done = with_own_disks(
+        f"mount -t tmpfs -o size=4m none '{disk}' || exit 99\n"
+        f"{program} record {urls} -o '{disk}/run' --keep-free 3 --json; echo code $? >&2\n"
+        f"stat -f -c '%f %S' '{disk}' > '{tmp_path}/free'; cp -r '{disk}/run' '{tmp_path}/run'\n"
+        f"{program} timelapse {cameras[0].url} --every 1s --count 2 --keep-free 5 -o '{disk}/lapse' >&2\n"
+        f"echo code $? >&2; test ! -e '{disk}/lapse'"
+    )
+    assert done.returncode == 0, done.stderr
+    ended, lapse, rest = done.stderr.split("code 1\n")
+    assert rest == ""
+    assert "3 MB are to stay free" in " ".join(ended.split())
+    assert "disk" in lapse
+    blocks, size = map(int, (tmp_path / "free").read_text().split())
+    assert 1.5e6 < blocks * size < 4.5e6  # it looks once a second
+    run = es.open_run(tmp_path / "run")
+    written = {line["camera"]: line["frames_written"] for line in map(json.loads, done.stdout.splitlines())}
+    assert {name: len(recording) for name, recording in run.items()} == written
+    assert sum(written.values()) > 0
+    assert run.info["state"] == "ended early"
 
 
 def test_the_commands(cameras: list[SimulatedCamera], tmp_path: Path) -> None:

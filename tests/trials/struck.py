@@ -206,7 +206,7 @@ class Striker:
         # Before the program has read what Ctrl-C means to it, that is Python's to say.
         early = code in (-signal.SIGINT, 130) and not recorder.lines
         if code != 0 and not early:
-            problems.append(f"exit code {code}")
+            problems.append(f"exit code {code}: {errors.strip()}")
         if "Traceback" in errors and not early:
             problems.append(errors)
         if not (folder / "run.json").exists():

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import threading
 import time
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,14 +17,28 @@ if TYPE_CHECKING:
     from espressoscope.api.taker import CameraTaker
     from espressoscope.timelapse.book import CameraBook
     from espressoscope.timelapse.clock import RunClock
-    from espressoscope.timelapse.folder import LapseFolder, Plan
+    from espressoscope.timelapse.folder import LapseFolder, Plan, PlannedCamera
     from espressoscope.timelapse.walk import Walk
 
 __all__ = ["LapseCrew"]
 
 _TICK_S: Final = 0.2
+AGAIN_S: Final = 10.0
+"""Between two attempts to open the files of one camera, in seconds."""
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Post:
+    """One camera, with what it needs once its files are open."""
+
+    place: int
+    camera: PlannedCamera
+    taker: CameraTaker
+    walk: Walk | None = None
+    book: CameraBook | None = None
+    trouble: OSError | None = None  # why it has none yet
 
 
 class LapseCrew:
@@ -48,7 +63,7 @@ class LapseCrew:
         self._done = threading.Event()
         self._left = 0
         self._begun: list[threading.Thread] = []
-        self._posts: list[tuple[Walk, CameraTaker, CameraBook]] = []
+        self._posts: list[_Post] = []
 
     def prepare(
         self,
@@ -59,36 +74,65 @@ class LapseCrew:
         news: LapseNews,
         keep_free: int | None,
     ) -> None:
-        """Open each camera's files, and see which point is its next."""
+        """Open each camera's files, and see which point is its next.
+
+        A camera whose files cannot be opened costs only itself: the others begin, and it is tried again.
+
+        Raises
+        ------
+        OSError
+            None of them can be opened.
+        """
         import shutil
 
-        from espressoscope.api.recorder import software
         from espressoscope.recording.writer import free_space_floor
+
+        total = shutil.disk_usage(folder.path).total
+        floor = free_space_floor(total) if keep_free is None else keep_free
+        self._open = partial(self._opened, folder, plan, clock, news, floor)
+        for place, (camera, taker) in enumerate(zip(plan.cameras, takers, strict=True)):
+            post = _Post(place, camera, taker)
+            self._posts.append(post)
+            try:
+                self._open(post)
+            except OSError as error:
+                post.trouble = error
+                why = error.strerror or error
+                _log.error("%s: its files in %s cannot be opened: %s", camera.name, folder.path, why)
+        troubles = [post.trouble for post in self._posts if post.trouble is not None]
+        if troubles and len(troubles) == len(self._posts):
+            raise troubles[0]
+
+    def _opened(
+        self, folder: LapseFolder, plan: Plan, clock: RunClock, news: LapseNews, floor: int, post: _Post
+    ) -> None:
+        from espressoscope.api.recorder import software
         from espressoscope.timelapse.book import CameraBook
         from espressoscope.timelapse.schedule import Course
         from espressoscope.timelapse.walk import Walk
 
-        total = shutil.disk_usage(folder.path).total
-        floor = free_space_floor(total) if keep_free is None else keep_free
-        for place, (camera, taker) in enumerate(zip(plan.cameras, takers, strict=True)):
-            book = CameraBook(
-                camera.name,
-                folder.camera_folder(camera),
-                plan.run_id.bytes,
-                software(),
-                plan.schedule.burst,
-                floor,
-            )
-            news.lines[camera.name] = book.ledger.last
-            course = Course(plan.schedule, plan.start_ns, place, book.next_point)
-            walk = Walk(course, book, taker, clock, self._stop, partial(news.tell, camera.name))
-            self._posts.append((walk, taker, book))
+        camera = post.camera
+        home = folder.camera_folder(camera)
+        book = CameraBook(camera.name, home, plan.run_id.bytes, software(), plan.schedule.burst, floor)
+        news.lines[camera.name] = book.ledger.last
+        course = Course(plan.schedule, plan.start_ns, post.place, book.next_point)
+        post.walk = Walk(course, book, post.taker, clock, self._stop, partial(news.tell, camera.name))
+        post.book = book
+
+    @property
+    def unopened(self) -> dict[str, str]:
+        """Cameras whose files cannot be opened, and why."""
+        return {
+            post.camera.name: post.trouble.strerror or str(post.trouble)
+            for post in self._posts
+            if post.trouble is not None
+        }
 
     def begin(self) -> None:
         """Let all begin."""
         self._left = len(self._posts)
         for post in self._posts:
-            thread = threading.Thread(target=self._go, args=post, name="espressoscope-lapse", daemon=True)
+            thread = threading.Thread(target=self._go, args=(post,), name="espressoscope-lapse", daemon=True)
             self._begun.append(thread)
             thread.start()
 
@@ -100,9 +144,10 @@ class LapseCrew:
         """Wait until all have ended, and close what had not begun; `stop` is set before."""
         until = time.monotonic() + timeout
         begun = [thread for thread in self._begun if thread.ident is not None]
-        for _, _, book in self._posts[len(begun) :]:  # interrupted before it had begun
-            with contextlib.suppress(OSError):
-                book.close()
+        for post in self._posts[len(begun) :]:  # interrupted before it had begun
+            if post.book is not None:
+                with contextlib.suppress(OSError):
+                    post.book.close()
         with self._guard:
             self._left -= len(self._posts) - len(begun)
             if self._left <= 0:
@@ -115,33 +160,51 @@ class LapseCrew:
     def facts(self) -> dict[str, dict[str, Any]]:
         """Give what is known of the cameras by now: where they are, how they are set."""
         found = {}
-        for walk, taker, book in self._posts:
-            info = None if taker.info is None else taker.info.shown
+        for post in self._posts:
+            info = None if post.taker.info is None else post.taker.info.shown
             keys = () if info is None else ("url", "stream_url", "mac", "firmware")
-            found[book.name] = {**{key: getattr(info, key) for key in keys}, **taker.place}
-            if walk.settings:
-                found[book.name]["settings"] = walk.settings
+            told = found[post.camera.name] = {**{key: getattr(info, key) for key in keys}, **post.taker.place}
+            if post.walk is not None and post.walk.settings:
+                told["settings"] = post.walk.settings
         return found
 
-    def _go(self, walk: Walk, taker: CameraTaker, book: CameraBook) -> None:
+    def _ready(self, post: _Post) -> Walk | None:
+        """Wait until its files can be opened; None when the end comes first."""
+        while post.walk is None:
+            if self._stop.wait(AGAIN_S):
+                return None
+            try:
+                self._open(post)
+            except OSError as error:
+                post.trouble = error
+            else:
+                post.trouble = None
+                _log.warning("%s: its files can be opened again", post.camera.name)
+        return post.walk
+
+    def _go(self, post: _Post) -> None:
         """Take one camera's points; on its own thread."""
         from espressoscope.timelapse.book import FolderGone
 
+        name = post.camera.name
         try:
-            walk.run()
+            walk = self._ready(post)
+            if walk is not None:
+                walk.run()
         except FolderGone as error:
             self.gone = error
             self._stop.set()
         except Exception:  # noqa: BLE001 (a thread's boundary)
-            _log.exception("the time-lapse of %s has ended by a mistake of this program", book.name)
+            _log.exception("the time-lapse of %s has ended by a mistake of this program", name)
         finally:
             try:
-                taker.close()
+                post.taker.close()
             finally:
                 try:
-                    book.close()
+                    if post.book is not None:
+                        post.book.close()
                 except OSError as error:
-                    _log.error("%s: its files could not be closed in order: %s", book.name, error)
+                    _log.error("%s: its files could not be closed in order: %s", name, error)
                 finally:
                     with self._guard:
                         self._left -= 1

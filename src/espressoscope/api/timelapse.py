@@ -217,7 +217,9 @@ class TimeLapse:
                 refuse_other(self.path, plan.asked, self._asked)
                 self._schedule = plan.schedule
                 for camera in plan.cameras:
-                    line = last_line(self.path / camera.folder)
+                    line = None
+                    with contextlib.suppress(OSError):  # said when its files are opened
+                        line = last_line(self.path / camera.folder)
                     self._news.lines[camera.name] = line
                     if line is not None:
                         reached_ns = max(reached_ns, line.due_ns, line.began_ns or 0)
@@ -309,6 +311,11 @@ class TimeLapse:
         self._stop.set()
         for taker in self._takers:
             taker.interrupt()
+
+    @property
+    def unopened(self) -> dict[str, str]:
+        """Cameras whose files cannot be opened, and why; the others go on, and these are tried again."""
+        return self._crew.unopened
 
     def close(self) -> None:
         """Let go what `prepare` has taken hold of, where `run` is not to follow; twice does nothing."""

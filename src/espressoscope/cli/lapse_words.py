@@ -102,7 +102,8 @@ def status_table(status: "es.LapseStatus") -> Table:
     table = plain_table("camera", *right, "last point", "outcome", "next point")
     for each in status.cameras:
         last = "" if each.last_due_ns is None else _local(each.last_due_ns)
-        why = f"{each.last_outcome}: {each.reason}" if each.last_outcome == "missed" else each.last_outcome
+        reason = each.reason if each.last_outcome in ("missed", "") else ""
+        why = ": ".join(filter(None, (each.last_outcome, reason)))
         following = "-" if each.next_due_ns is None else f"{each.next_point}, {_local(each.next_due_ns)}"
         table.add_row(
             clean(each.name),

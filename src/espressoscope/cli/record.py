@@ -56,6 +56,10 @@ def record(
             metavar="S", min=0.001, help="Wait for Enter or SIGUSR1; then begin with the S seconds before it."
         ),
     ] = None,
+    keep_free: Annotated[
+        int | None,
+        typer.Option(metavar="MB", min=0, help="Leave so much of the disk free; else 100 MB, or 2 %."),
+    ] = None,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
@@ -79,7 +83,9 @@ def record(
             if pretrigger is not None and not _wait_for_trigger(run, fleet, output, pretrigger):
                 run.out.say("Nothing was recorded: there was no trigger")
                 return
-            _Recording(run, fleet, fleet.record(output, seconds, frames, before=pretrigger), frames).run()
+            floor = None if keep_free is None else keep_free * 10**6
+            recorder = fleet.record(output, seconds, frames, before=pretrigger, keep_free=floor)
+            _Recording(run, fleet, recorder, frames).run()
 
 
 def _wait_for_trigger(run: CommandRun, fleet: "es.Fleet", output: Path, seconds: float) -> bool:

@@ -187,7 +187,9 @@ class _Watch:
         for line in describe(status):
             out.say(line)
         out.table(status_table(status))
-        if self._missed and not self._run.ending.asked:
+        for name, why in self._lapse.unopened.items():
+            self._run.out.warn(f"{name}: its files could not be opened: {why}")
+        if (self._missed or self._lapse.unopened) and not self._run.ending.asked:
             self._run.code = FAILED
 
     def _work(self) -> None:

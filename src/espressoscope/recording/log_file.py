@@ -92,7 +92,7 @@ class LogFile:
         )
 
     def frames(self, entries: Iterable[Entry], segment: int, page: int) -> None:
-        """Note stored frames, those with a shape as pages from this one on, in lines like those of `frame`."""
+        """Note stored frames, those with a shape as pages from this one on: lines as `frame` has them."""
         row = self._rows.append
         start_ns = end_ns = 0  # of the second that `text` tells
         text = ""

@@ -7,12 +7,12 @@ picture belongs to; one that is there without its line gets it when the book is 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import re
 import shutil
-import sys
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from espressoscope.recording.contents import Entries
 
-__all__ = ["CameraBook", "FolderGone", "Point", "sync_folder"]
+__all__ = ["CameraBook", "FolderGone", "Point"]
 
 _MOST_AT_ONCE: Final = 10_000
 _SEGMENT_NAME: Final = re.compile(r"(\d+)\.")
@@ -256,33 +256,42 @@ class CameraBook:
             for place, frame in enumerate(frames[: self._burst])
         ]  # fmt: skip
         self._store([frame for frame in fresh if frame.sequence > self._last_sequence])
-        numbered = self._kept or fresh  # not those of this attempt where an earlier one has stored some
-        damaged = any(frame.status not in ("ok", "duplicate") for frame in numbered)
-        outcome = "damaged" if damaged else "taken" if len(numbered) >= self._burst else "partial"
-        line = Line(
-            point.number,
-            point.due_ns,
-            outcome,
-            point.began_ns,
-            numbered[0].received_ns,
-            len(numbered),
-            sum(len(frame.jpeg) for frame in numbered),
-            numbered[0].width,
-            numbered[0].height,
-            point.attempts,
-        )
-        added = self.ledger.add([line])[0]
+        line = Line(point.number, point.due_ns, "missed", point.began_ns, attempts=point.attempts)
+        # Not the pictures of this attempt where an earlier one has stored some.
+        added = self.ledger.add([self._with_pictures(line, self._kept or fresh)])[0]
         self._kept = []
         return added
 
+    def _with_pictures(self, line: Line, frames: Sequence[Frame]) -> Line:
+        damaged = any(frame.status not in ("ok", "duplicate") for frame in frames)
+        return line._replace(
+            outcome="damaged" if damaged else "taken" if len(frames) >= self._burst else "partial",
+            received_ns=frames[0].received_ns,
+            pictures=len(frames),
+            bytes=sum(len(frame.jpeg) for frame in frames),
+            width=frames[0].width,
+            height=frames[0].height,
+        )
+
+    def _with_kept(self, line: Line) -> Line:
+        """Give the line of a point that was given up, with the pictures that were stored of it before."""
+        kept = [frame for frame in self._kept if frame.sequence // self._burst == line.point]
+        if not kept:
+            return line
+        with contextlib.suppress(OSError):  # they are in the file; on the disk as soon as it takes them
+            self._settle()
+        return self._with_pictures(line, kept)
+
     def missed(self, lines: Sequence[Line]) -> list[Line]:
-        """Write the lines of points that have no picture.
+        """Write the lines of points that were given up: missed, or what was stored of them before.
 
         Raises
         ------
         FolderGone
         """
         self._check_folder()
+        lines = [self._with_kept(line) for line in lines]
+        self._kept = []
         added = []
         for begin in range(0, len(lines), _MOST_AT_ONCE):
             added += self.ledger.add(lines[begin : begin + _MOST_AT_ONCE])
@@ -308,7 +317,6 @@ class CameraBook:
         self.note(time_ns, "settings", json.dumps(changed, ensure_ascii=False))
 
     def _store(self, frames: Sequence[Frame]) -> None:
-        begun = False
         for frame in frames:
             lost = max(0, frame.sequence - self._last_sequence - 1)
             entry = Entry(frame, self._shaper.shape_of(frame), lost)
@@ -317,7 +325,6 @@ class CameraBook:
             if segment is None or other or segment.pages >= SLOTS:
                 self._end_segment()
                 self._begin_segment(entry)
-                begun = True
                 page: int | None = None if entry.shape is None else 0
             else:
                 page = segment.pages if segment.is_page(entry) else None
@@ -328,15 +335,17 @@ class CameraBook:
             self._last_sequence = frame.sequence
             self._kept.append(frame)
             self._log.frame(frame, lost, self._number_of_last(), page)
-        segment = self._segment
-        if segment is None:
-            return
-        segment.link()
-        self._log.flush()
-        segment.file.sync()
-        if begun:
-            sync_folder(self.folder)
+        self._settle()
         self._check_folder()
+
+    def _settle(self) -> None:
+        """Make pages of what is stored, write its lines, and wait for the disk."""
+        segment = self._segment
+        if segment is not None:
+            segment.link()
+            self._log.flush()
+            segment.file.sync()
+            segment.sync_name()
 
     def _check_folder(self) -> None:
         segment = self._segment
@@ -368,21 +377,3 @@ class CameraBook:
         finally:
             self._log.close()
             self.ledger.close()
-
-
-if sys.platform == "win32":
-
-    def sync_folder(folder: Path) -> None:
-        """Do nothing: this system has names on the disk by itself."""
-else:
-
-    def sync_folder(folder: Path) -> None:
-        """Wait until the names in a folder are on the disk."""
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network shares cannot
-                raise
-        finally:
-            os.close(descriptor)

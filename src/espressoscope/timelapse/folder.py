@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from espressoscope.errors import RecordingError
+from espressoscope.recording.files import sync_folder
 from espressoscope.recording.run_folder import (
     LOCK_NAME,
     RUN_NAME,
@@ -25,7 +26,6 @@ from espressoscope.recording.run_folder import (
     safe_folder_name,
     write_json,
 )
-from espressoscope.timelapse.book import sync_folder
 from espressoscope.timelapse.schedule import LATEST_NS, Schedule
 from espressoscope.timelapse.spans import iso_utc, write_span
 

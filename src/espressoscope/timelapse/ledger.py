@@ -57,7 +57,7 @@ class Line(NamedTuple):
     taken, missed, bytes_total : int
         Points with a picture, and without, and bytes so far, this one included.
     reason : str
-        Why it was missed.
+        Why it was missed, or is not whole.
     """
 
     point: int

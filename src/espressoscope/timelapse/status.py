@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from espressoscope.errors import RecordingError
@@ -15,6 +16,7 @@ from espressoscope.timelapse.ledger import last_line
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Mapping
 
     from espressoscope.timelapse.folder import Plan
     from espressoscope.timelapse.ledger import Line
@@ -32,7 +34,7 @@ class CameraLapse:
     taken, missed : int
         Points with a picture, and without one.
     next_point : int or None
-        The first point nothing is known of; None when that was the last.
+        The first point nothing is known of; None when that was the last, or its files cannot be read.
     next_due_ns : int or None
         When it is, or was, due; Unix ns.
     last_outcome : str
@@ -40,7 +42,7 @@ class CameraLapse:
     last_due_ns : int or None
         When that was due.
     reason : str
-        Why it was missed.
+        Why it was missed, or that its files cannot be read.
     bytes : int
         Of its pictures.
     """
@@ -124,8 +126,14 @@ def read_status(path: str | os.PathLike[str], now_ns: int, keep_free: int | None
             hint="Give the folder that -o named when it was begun",
         )
     try:
-        lines = {camera.name: last_line(folder / camera.folder) for camera in plan.cameras}
-        return status_of(folder, plan, lines, is_written(folder), now_ns, keep_free)
+        lines: dict[str, Line | None] = {}
+        unread: dict[str, str] = {}
+        for camera in plan.cameras:
+            try:
+                lines[camera.name] = last_line(folder / camera.folder)
+            except OSError as error:  # those of the others can be
+                unread[camera.name] = f"its files cannot be read: {error.strerror or error}"
+        return status_of(folder, plan, lines, is_written(folder), now_ns, keep_free, unread)
     except OSError as error:
         raise cannot_write(folder, error) from error
 
@@ -137,8 +145,11 @@ def status_of(
     running: bool,
     now_ns: int,
     keep_free: int | None = None,
+    unread: Mapping[str, str] = MappingProxyType({}),
 ) -> LapseStatus:
     """Put together how a time-lapse is doing, from the last line of each camera.
+
+    `unread` tells why that of a camera is not known.
 
     Raises
     ------
@@ -154,7 +165,7 @@ def status_of(
         point: int | None = 0 if line is None else line.point + 1
         assert point is not None
         passed = now_ns - schedule.window_ns - schedule.due_ns(plan.start_ns, point, place)
-        if schedule.points is not None and point >= schedule.points:
+        if planned.name in unread or (schedule.points is not None and point >= schedule.points):
             point = None
         elif passed > 0:
             count = (passed - 1) // schedule.every_ns + 1
@@ -168,7 +179,7 @@ def status_of(
                 None if point is None else schedule.due_ns(plan.start_ns, point, place),
                 "" if line is None else line.outcome,
                 None if line is None else line.due_ns,
-                "" if line is None else line.reason,
+                unread.get(planned.name, "") if line is None else line.reason,
                 0 if line is None else line.bytes_total,
             )
         )
@@ -182,7 +193,7 @@ def status_of(
     to_come = None if schedule.points is None else schedule.points - (next_point or 0) if left else 0
     return LapseStatus(
         folder,
-        "complete" if not left else "running" if running else "stopped",
+        "complete" if not left and not unread else "running" if running else "stopped",
         plan.start_ns,
         plan.end_ns,
         schedule.every_ns / 1e9,
