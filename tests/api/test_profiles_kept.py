@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -238,6 +239,36 @@ def test_the_fleet_file_says_whose_profile_is_kept(
     with es.Camera("A1") as cam:
         cam.snap()
         assert simulated.sensor["quality"] == 50
+
+
+@pytest.mark.parametrize("begin", ["snap", "stream"])
+def test_a_kept_limit_that_single_pictures_keep_is_there_from_the_first(
+    begin: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with quick_camera("camerawebserver") as camera:
+        file = es.FleetFile.load("lab.toml")
+        file.add(camera.info, "A1")
+        file.put_profile("slow", {"fps_limit": 20})
+        file.set_profile("A1", "slow", keep=True)
+        file.save()
+        with es.Camera("A1") as cam:
+            assert cam.settings["fps_limit"].value == 0
+            ends = threading.Timer(15, cam.close)
+            ends.start()
+            try:
+                if begin == "snap":
+                    cam.snap()
+                else:
+                    with cam.stream(timeout=8) as frames:
+                        next(frames)
+                        assert cam.stats.state == "live"
+                        next(frames)
+            finally:
+                ends.cancel()
+            assert cam.settings["fps_limit"].value == 20
+        assert camera.captured
+        assert not camera.sent.total, "no stream, which nothing would slow"
 
 
 # ---- the lamp

@@ -14,7 +14,7 @@ from espressoscope.device.address import Address
 from espressoscope.device.camera import CameraDevice
 from espressoscope.device.http import connect, fetch
 from espressoscope.device.identify import Identity
-from espressoscope.errors import CameraTimeout, ConnectError, ConnectReason
+from espressoscope.errors import CameraTimeout, ConnectError, ConnectReason, UnsupportedError
 from espressoscope.model import CameraInfo
 from espressoscope.tables.firmware import family_of
 
@@ -85,6 +85,13 @@ def test_a_resolver_that_hangs_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     finally:
         go_on.set()
     assert caught.value.reason is ConnectReason.UNRESOLVED
+
+
+def test_a_tasmota_answers_any_command_and_is_not_said_to_have_restarted(silent: tuple[str, int]) -> None:
+    info = CameraInfo("cam", "http://127.0.0.7", None, None, "tasmota", "given")
+    device = CameraDevice(Address(*silent), Identity(info, family_of("tasmota"), {}, None))
+    with pytest.raises(UnsupportedError, match="cannot restart itself"):
+        asyncio.run(device.reboot(wait=False))
 
 
 def test_a_restart_that_was_never_asked_for_is_no_success(silent: tuple[str, int]) -> None:

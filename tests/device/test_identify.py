@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from espressoscope.device.address import Address
-from espressoscope.device.identify import mac_from_dump, stream_address
+from espressoscope.device.identify import mac_from_dump, settings_in, stream_address
+from espressoscope.device.settings import SettingTable
 from espressoscope.tables.firmware import family_of
 
 BASE = Address("10.0.0.7", 80)
@@ -60,3 +61,21 @@ def test_firmwares_that_say_nothing_stream_one_port_above(firmware: str, port: i
 )
 def test_the_mac_is_read_from_the_dump_page(page: bytes, mac: str | None) -> None:
     assert mac_from_dump(page) == mac
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (b'{"WC":{"Resolution":8,"Mirror":1}}', {"Resolution": 8, "Mirror": 1}),
+        (b'{"WC":{"Resolution":NaN,"Mirror":Infinity}}', {"Resolution": None, "Mirror": None}),
+        (b'{s}Webcam Frame rate{m}0.0 FPS{e}{"WC":{"Resolution":8}}', {"Resolution": 8}),
+        (b'{"Command":"Unknown"}', {}),
+    ],
+)
+def test_what_a_tasmota_tells_of_its_camera(answer: bytes, told: dict[str, object]) -> None:
+    family = family_of("tasmota")
+    settings = settings_in(answer, family)
+    assert settings == told
+    table = SettingTable(family, "OV2640", "cam")
+    table.update(settings)
+    assert table.settings()["framesize"].value == ("VGA" if told.get("Resolution") else None)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+
 import pytest
 
 from espressoscope.device.settings import SettingTable
@@ -132,3 +135,25 @@ def test_a_pair_that_fits_nothing_teaches_nothing() -> None:
     made.learn(8, 123, 45)
     made.learn(8, 1600, 1200)
     assert made.numbering == "N5"
+
+
+def test_settings_are_whole_whenever_another_thread_reads_them() -> None:
+    made = table()
+    count = len(made.settings())
+    over = threading.Event()
+
+    def update() -> None:
+        for _ in range(1500):
+            made.update(STATUS)
+        over.set()
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        updating = threading.Thread(target=update)
+        updating.start()
+        while not over.is_set():
+            assert len(made.settings()) == count
+    finally:
+        sys.setswitchinterval(before)
+        updating.join()

@@ -15,6 +15,7 @@ from espressoscope.device.control import (
     REPLY_TIMEOUT_S,
     ControlPort,
 )
+from espressoscope.device.identify import settings_in
 from espressoscope.device.settings import MAX_VALUE_CHARS, SettingTable
 from espressoscope.errors import (
     CameraError,
@@ -26,7 +27,6 @@ from espressoscope.errors import (
 )
 from espressoscope.model import SetResult
 from espressoscope.tables.firmware import sensor_of
-from espressoscope.wire.status import parse_status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -116,7 +116,7 @@ class CameraDevice:
                 hint="It may be starting, or updating its firmware: try again in ten seconds",
             )
         try:
-            raw = self._parse(reply.body)
+            raw = settings_in(reply.body, self.family)
         except RemoteProtocolError as error:
             error.camera = self.camera
             raise
@@ -141,14 +141,6 @@ class CameraDevice:
         if self.family.status_command is not None:
             return f"/cm?cmnd={self.family.status_command}"
         return self.family.status_path
-
-    def _parse(self, body: bytes) -> Mapping[str, object]:
-        raw: Mapping[str, object] = parse_status(body)
-        root = self.family.status_root
-        if root is None:
-            return raw
-        prefix = f"{root}."
-        return {key.removeprefix(prefix): value for key, value in raw.items() if key.startswith(prefix)}
 
     async def set(
         self,
@@ -341,7 +333,11 @@ class CameraDevice:
         ------
         CameraTimeout
             It is not back after 30 s.
+        UnsupportedError
+            It knows no such command.
         """
+        if self.family.control == "tasmota":  # it answers 200 to any command, known or not
+            raise _no_restart(self.camera)
         loop = asyncio.get_running_loop()
         started = loop.time()
         answered = False
@@ -352,9 +348,7 @@ class CameraDevice:
                 raise  # it has not even been asked; anything else is as it should be
         else:
             if problem is not None:
-                raise UnsupportedError(
-                    "it cannot restart itself", camera=self.camera, hint="Switch it off and on"
-                )
+                raise _no_restart(self.camera)
             answered = True
         if not wait:
             return
@@ -381,15 +375,19 @@ class CameraDevice:
         reply = await self.port.get(self._status_path or "/", timeout_s=2.0, phase="reboot")
         if reply.status != 200:
             raise RemoteProtocolError("not ready yet", camera=self.camera)
-        self.table.update(self._parse(reply.body))
+        self.table.update(settings_in(reply.body, self.family))
 
     async def answers(self) -> bool:
-        """Tell whether the control port answers at all, within 3 s."""
+        """Tell whether the control port answers at all; it has 3 s to connect, and 3 s to answer."""
         try:
             await self.port.get(self._status_path or "/", timeout_s=3.0, phase="status")
         except CameraError:
             return False
         return True
+
+
+def _no_restart(camera: str) -> UnsupportedError:
+    return UnsupportedError("it cannot restart itself", camera=camera, hint="Switch it off and on")
 
 
 def same_value(spec: SettingSpec, actual: SettingValue, wanted: SettingValue) -> bool:

@@ -1,12 +1,12 @@
 """Tell what answers at an address: which firmware, what it calls itself, where its stream is.
 
 Asks for `/status` first, as every tool for these cameras does, then for Tasmota's command page. Never opens a
-stream:
-the first viewer locks every other one out.
+stream: the first viewer locks every other one out.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from dataclasses import dataclass, replace
@@ -30,6 +30,7 @@ __all__ = [
     "identify_or_raise",
     "mac_from_dump",
     "not_a_camera",
+    "settings_in",
     "stream_address",
     "wants_password",
 ]
@@ -196,13 +197,27 @@ def _identity(
     return Identity(info, family, status, stream)
 
 
+def settings_in(body: bytes, family: Family) -> Mapping[str, object]:
+    """Read what tells a family's settings: its `/status`, or the answer to its `Family.status_command`.
+
+    Raises
+    ------
+    RemoteProtocolError
+        Not an object.
+    """
+    status = parse_status(body)
+    if family.status_root is None:
+        return status
+    prefix = f"{family.status_root}."
+    return {key.removeprefix(prefix): value for key, value in status.items() if key.startswith(prefix)}
+
+
 def stream_address(base: Address, family: Family, status: Mapping[str, object]) -> Address | None:
     """Work out where the stream is: host as reached, port and path as the camera says where it does.
 
     A camera names its own host wrongly behind NAT, after a change of network, and when it lies; only port and
-    path
-    are believed. Firmwares that say nothing open their stream server on the control server's port plus one
-    (``config.server_port += 1`` in app_httpd.cpp).
+    path are believed. Firmwares that say nothing open their stream server on the control server's port plus
+    one (``config.server_port += 1`` in app_httpd.cpp).
     """
     port = base.port + family.stream_port - family.control_port
     path = family.stream_path
@@ -261,7 +276,7 @@ async def _identify_tasmota(
     family = family_of("tasmota")
     assert family.status_command is not None
 
-    async def command(words: str) -> str:
+    async def command(words: str) -> bytes:
         reply = await fetch(
             address,
             f"/cm?cmnd={words}",
@@ -273,27 +288,21 @@ async def _identify_tasmota(
         # Builds before 8.2.3 ask for the password with status 200.
         if reply.status in (401, 403) or b'"Need user=' in reply.body[:64]:
             raise wants_password(address, camera)
-        return reply.body.decode("utf-8", "replace") if reply.status == 200 else ""
+        return reply.body if reply.status == 200 else b""
 
-    settings = _tasmota_settings(await command(family.status_command), family)
+    settings: Mapping[str, object] = {}
+    with contextlib.suppress(RemoteProtocolError):  # of a device without a camera: no such object
+        settings = settings_in(await command(family.status_command), family)
     if not settings:
         raise not_a_camera(camera, "a Tasmota device without a camera")
     try:
-        facts = await command("Status%200")
+        facts = (await command("Status%200")).decode("utf-8", "replace")
     except CameraError:
         facts = ""
     names = (_tasmota_text(facts, key) for key in ("DeviceName", "FriendlyName", "Topic"))
     mac = _MAC.search(f"MAC {_tasmota_text(facts, 'Mac')}".encode("ascii", "replace"))
     name = next((name for name in names if clean_text(name)), "")
     return _identity(address, family, settings, found_by, None if mac is None else _written(mac[1]), name)
-
-
-def _tasmota_settings(text: str, family: Family) -> Mapping[str, object]:
-    try:
-        settings = json.loads(text, strict=False)[family.status_root]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return {}
-    return settings if isinstance(settings, dict) else {}
 
 
 def _tasmota_text(facts: str, key: str) -> str:

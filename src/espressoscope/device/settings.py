@@ -1,8 +1,7 @@
 """A camera's settings: what may be set, what a value means on the wire, what the camera reports.
 
 Values are checked here before anything is sent. On the wire everything is a bare number; here a picture size
-has a
-name, a flag is a bool, and a number has a range.
+has a name, a flag is a bool, and a number has a range.
 """
 
 from __future__ import annotations
@@ -99,16 +98,15 @@ class SettingTable:
 
     def _build(self) -> None:
         known_family = self._family.name != "unknown"
-        self._specs = {}
+        specs: dict[str, SettingSpec] = {}
         for spec in specs_for(self._family.name, self._sensor, self._numbering):
             reported = spec.status_key is not None and spec.status_key in self._reported
             # A setting that is missing from /status can still be set on a known firmware
             # (CameraWebServer leaves vflip out); of an unknown one only what it names is offered.
             if (reported or known_family) and not self._absent(spec):
-                self._specs[spec.name] = spec
-        self._names = {
-            alias: spec.name for spec in self._specs.values() for alias in (*spec.aliases, spec.name)
-        }
+                specs[spec.name] = spec
+        self._names = {alias: spec.name for spec in specs.values() for alias in (*spec.aliases, spec.name)}
+        self._specs = specs  # never changed, only replaced: other threads read it at any moment
 
     def _absent(self, spec: SettingSpec) -> bool:
         # lamp -1: built without a lamp; setting it answers 500 (app_httpd.cpp, cmd_handler).

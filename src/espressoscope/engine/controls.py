@@ -77,8 +77,17 @@ class SessionControls:
             if device.framesize_index != before:  # changed by somebody else: the next frames are old ones
                 self.sizes.note_change()
 
-    async def set(self, values: Mapping[str, SettingValue], *, strict: bool) -> dict[str, SetResult]:
-        """Set, read back, report; see `CameraDevice.set`, and `Pace` for ``fps_limit``."""
+    async def set(
+        self, values: Mapping[str, SettingValue], *, strict: bool, restart: bool = True
+    ) -> dict[str, SetResult]:
+        """Set, read back, report; see `CameraDevice.set`, and `Pace` for ``fps_limit``.
+
+        Parameters
+        ----------
+        restart : bool
+            A running stream begins anew when its frames are to come from elsewhere. False: a stream is just
+            about to begin, or none runs; whoever holds `pausing`, and the link itself, could not wait for it.
+        """
         device = self.controls
         plan = self.pace.plan(device, values, streams=self._source == "mjpeg" and not self.link.stopped)
         if plan.refusal and strict:
@@ -100,7 +109,7 @@ class SessionControls:
                 with self.sizes.changing():
                     results = await device.set(plan.sent, strict=strict, frame_size=size)
             self.upkeep.note({**values, **plan.sent})
-            if self.pace.take(device, plan, results):
+            if self.pace.take(device, plan, results) and restart:
                 await self._restart()
         finally:
             self._note_rate()

@@ -7,6 +7,7 @@ never an attempt; each kind of trouble is told once until all is well again, and
 from __future__ import annotations
 
 import logging
+import math
 import time
 
 __all__ = ["SAME_AGAIN_S", "Journal"]
@@ -38,13 +39,23 @@ class Journal:
         if kind in self._now:
             return
         self._now.add(kind)
+        if self._due(kind):
+            if self._since is None:
+                self._since = self._told[kind]
+            _log.log(level, text, *details)
+
+    def remark(self, kind: str, text: str, *details: object, level: int = logging.INFO) -> None:
+        """Tell something that need not end: it leaves nothing that could be well again."""
+        if self._due(kind):
+            _log.log(level, text, *details)
+
+    def _due(self, kind: str) -> bool:
+        """Whether a kind has not been told for ten minutes; it counts as told from now on."""
         now = time.monotonic()
-        if now - self._told.get(kind, -SAME_AGAIN_S) < SAME_AGAIN_S:
-            return
-        self._told[kind] = now
-        if self._since is None:
-            self._since = now
-        _log.log(level, text, *details)
+        due = now - self._told.get(kind, -math.inf) >= SAME_AGAIN_S
+        if due:
+            self._told[kind] = now
+        return due
 
     def well(self, text: str, *details: object) -> None:
         """Tell that all is well again, when trouble has been told.

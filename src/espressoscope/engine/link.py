@@ -371,7 +371,7 @@ class Link:
         """Take note of a stream that has to be resynchronised."""
         text = "%s: stream out of step at byte %d: %s"
         where = (self.camera, damage.offset, damage.reason)
-        self._outages.trouble("damage", text, *where, level=logging.DEBUG)
+        self._outages.remark("damage", text, *where, level=logging.DEBUG)
 
     def _stop(self) -> asyncio.Task[None] | None:
         """Be stopped from now on; gives the task that is to be ended."""

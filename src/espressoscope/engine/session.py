@@ -128,17 +128,15 @@ class CameraSession(SessionControls):
     async def reach(self, *, seek: bool = True) -> None:
         """Recognise the camera; does nothing when it has been reached.
 
-        One whose MAC is known, and who is not at its address, is looked for elsewhere for a few seconds.
+        A URL with a path is tried as a bare MJPEG stream first; one without, and a plain host, as a camera's
+        control base first. A stream that was opened to find out is kept: some servers serve one client only,
+        once. One whose MAC is known, and who is not at its address, is looked for elsewhere for a few
+        seconds.
 
         Parameters
         ----------
         seek : bool
             False: only where it was; so it is for half a minute after a search, too.
-
-
-        A URL with a path is tried as a bare MJPEG stream first; one without, and a plain host, as a camera's
-        control base first. A stream that was opened to find out is kept: some servers serve one client only,
-        once.
 
         Raises
         ------
@@ -370,7 +368,6 @@ class CameraSession(SessionControls):
         try:
             if not self.reached:
                 await self.reach(seek=False)
-            self._mode = self._resolved()
             source = await self._connect(sink)
         except CameraError as error:
             self._whereabouts.missed(self.info, error)
@@ -380,7 +377,8 @@ class CameraSession(SessionControls):
 
     async def _connect(self, sink: StreamSink) -> Source:
         # Beside another viewer's stream a capture could do harm: a stream's first frame may be an old one.
-        await self.upkeep.assure(flush=self._mode == "snapshots")
+        await self.upkeep.assure(flush=self._resolved() == "snapshots")
+        self._mode = self._resolved()
         if self._mode == "snapshots":
             device = self.controls
             await self.verify_if_doubtful()

@@ -98,6 +98,9 @@ class Upkeep:
         flush : bool
             Throw away the pictures that wait in the device, if anything had to be set.
 
+        A limit of its frame rate may turn streams into single pictures: what begins asks for the source
+        afterwards.
+
         Raises
         ------
         ConnectError
@@ -160,7 +163,7 @@ class Upkeep:
         # In the order of the table: automatic exposure before its time, automatic gain before its own.
         order = list(self._session.settings())
         sent = {name: profile[name] for name in sorted(todo, key=lambda name: order.index(able[name]))}
-        results = await self._session.set(sent, strict=False) if sent else {}
+        results = await self._session.set(sent, strict=False, restart=not lost_only) if sent else {}
         return (
             results if lost_only else {name: results.get(name, state) for name, (state, _) in states.items()}
         )
