@@ -23,6 +23,9 @@ LONGEST_S = 10.0
 """A single input that takes more of the processor's time is a finding, on any machine."""
 
 
+_LONGEST_SEARCH_S = 30.0
+
+
 class Target(Protocol):
     """What is fuzzed.
 
@@ -145,9 +148,10 @@ def attempt(target: Target, data: bytes) -> tuple[Hashable, Finding | None]:
 def smaller(target: Target, finding: Finding, tries: int = 400) -> Finding:
     """Take out of an input what is not needed for what it finds."""
     data, size = finding.data, max(1, len(finding.data) // 2)
+    end = time.monotonic() + _LONGEST_SEARCH_S
     while size and tries > 0:
         at = 0
-        while at < len(data) and tries > 0:
+        while at < len(data) and tries > 0 and time.monotonic() < end:
             tries -= 1
             shorter = data[:at] + data[at + size :]
             found = attempt(target, shorter)[1]

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from espressoscope.errors import RecordingError
+from espressoscope.errors import RecordingError, RemoteProtocolError
+from espressoscope.recording.layout import PROLOGUE_AT
 from espressoscope.timelapse.folder import read_plan
+from espressoscope.wire.parser import ResponseParser
 from fuzz.campaign import HEAD, Finding, attempt, campaign, smaller
+from fuzz.segment import righted
 from fuzz.targets import TARGETS
 from support import REPO
 
@@ -112,3 +115,29 @@ def test_a_schedule_of_impossible_numbers_is_refused_in_words(
     (tmp_path / "schedule.json").write_text(json.dumps(content))
     with pytest.raises(RecordingError, match=r"schedule\.json"):
         read_plan(tmp_path)
+
+
+def test_a_segment_that_says_it_is_the_last_of_millions_costs_nothing() -> None:
+    data = bytearray(TARGETS["segment"].seeds()[1])
+    data[PROLOGUE_AT + 16 : PROLOGUE_AT + 20] = b"\xff\xff\xff\xff"
+    _, finding = attempt(TARGETS["segment"], righted(bytes(data), tables=False))
+    assert finding is None, finding.trace
+
+
+def test_lines_without_a_picture_come_to_an_end() -> None:
+    """Each of them costs as much as a picture, so the stream of such a camera is given up."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace;boundary=bb\r\n\r\n"
+    picture = b"--bb\r\nContent-Length: 4\r\n\r\n\xff\xd8\xff\xd9\r\n"
+    for unit in (b"\r\n", b"--bb\r\n", b"--bb\r\nContent-Length: 0\r\n\r\n"):
+        parser = ResponseParser()
+        parser.feed(head + (unit * 3000 + picture) * 9)  # nothing that a server with few pictures does
+        with pytest.raises(RemoteProtocolError, match="no picture"):
+            parser.feed(unit * 10_100)
+
+
+@pytest.mark.parametrize("folder", ["A" * 300, "a\0b", "\ud800"], ids=ascii)
+def test_a_camera_of_a_name_that_no_folder_has_hides_no_other(folder: str) -> None:
+    cameras = [{"name": "x", "folder": folder}, {"name": "A1", "folder": "A1"}]
+    data = json.dumps({"cameras": cameras}).encode() + b"\n=====\n"
+    _, finding = attempt(TARGETS["facts"], data)
+    assert finding is None, finding.trace

@@ -34,7 +34,9 @@ def view(
         if problem is not None:
             run.code = FAILED
             run.out.error(*problem)
-            run.out.tips([f"Without a window: espressoscope watch {' '.join(cameras or [])}".rstrip()])
+            # An address may have a password in it.
+            words = [word for word in cameras or [] if "@" not in word and "?" not in word]
+            run.out.tips([f"Without a window: espressoscope watch {' '.join(words)}".rstrip()])
             return
         code = open_napari(cameras or [])
         if code != 0:

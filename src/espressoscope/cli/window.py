@@ -1,6 +1,8 @@
 """napari, opened as a program of its own: whether it can be, with which cameras, and its end."""
 
+import contextlib
 import importlib.util
+import json
 import os
 import signal
 import subprocess
@@ -46,10 +48,14 @@ def open_napari(cameras: Sequence[str]) -> int:
     A program of its own: the command line does not know the plugin, and Qt wants the main thread. When this
     program is interrupted napari ends in order, recordings included.
     """
-    command = [sys.executable, "-m", "espressoscope.napari_plugin", *cameras]
+    command = [sys.executable, "-m", "espressoscope.napari_plugin", "-"]
     # What libraries print is for people: on stdout nothing stands but answers for programs.
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.__stderr__)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=sys.__stderr__)
     try:
+        # Not as arguments: everybody on this computer can read those, and addresses may have passwords.
+        assert process.stdin is not None
+        with contextlib.suppress(OSError), process.stdin as pipe:  # it may end before it has read them
+            pipe.write(json.dumps(list(cameras)).encode())
         return process.wait()
     except BaseException:
         # Ctrl-C reaches it too, but whoever sends a signal to this program alone means both. Windows knows

@@ -1,8 +1,9 @@
-"""``python -m espressoscope.napari_plugin [CAMERA...]``: napari with the widget open, and cameras in it."""
+"""``python -m espressoscope.napari_plugin [CAMERA...|-]``: napari with the widget open, and cameras in it."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import sys
 from typing import TYPE_CHECKING, Final
@@ -56,5 +57,10 @@ def _make_room(viewer: napari.Viewer) -> None:
     )
 
 
+def _asked(arguments: list[str]) -> list[str]:
+    """Give the cameras: the arguments, or for ``-`` a JSON list on stdin, which nobody else can read."""
+    return [str(each) for each in json.loads(sys.stdin.read())] if arguments == ["-"] else arguments
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(_asked(sys.argv[1:])))

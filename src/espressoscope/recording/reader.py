@@ -106,7 +106,7 @@ class Run(Mapping[str, Recording]):
                 continue
             if top is not self.path and path != self.path:
                 continue
-            if path.is_dir():
+            if _is_folder(path):
                 found.setdefault(path, (name, path, entry))
             else:
                 absent.append(name)
@@ -182,6 +182,14 @@ def open_run(path: str | os.PathLike[str]) -> Run:
         There is no run.
     """
     return Run(path)
+
+
+def _is_folder(path: Path) -> bool:
+    """Tell whether there is a folder; a name that no system takes is that of none."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def _free(name: str, taken: Collection[str]) -> str:

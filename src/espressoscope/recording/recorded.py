@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Part", "Recording", "Segment", "segment_paths"]
 
 _MOST_EVENTS: Final = 100_000
+_MOST_SEGMENTS: Final = 1_000_000
 
 
 class Part(NamedTuple):
@@ -279,8 +280,9 @@ class Recording(Sequence["Frame"]):
         """Numbers of segments that should be there: in a run that was copied in part."""
         there = {segment.contents.number for segment in self.segments}
         told = self.info.get("segments")
-        count = max(there, default=-1) + 1
-        if type(told) is int and count < told < 1_000_000:
+        # A file may say that it is the four thousand millionth.
+        count = max((number for number in there if number < _MOST_SEGMENTS), default=-1) + 1
+        if type(told) is int and count < told < _MOST_SEGMENTS:
             count = told
         return tuple(number for number in range(count) if number not in there)
 

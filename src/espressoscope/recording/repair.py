@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from espressoscope.recording.contents import Contents, Entries
+    from espressoscope.recording.reader import Run
     from espressoscope.recording.recorded import Recording
 
 __all__ = ["Repaired", "repair_run", "repair_segment"]
@@ -95,9 +96,10 @@ def repair_run(path: str | os.PathLike[str], software: str) -> list[Repaired]:
     Raises
     ------
     RecordingError
-        There is no run, it is being written, or it cannot be.
+        There is no run, it is being written, has links in it, or cannot be written.
     """
     run = open_run(path)
+    _refuse_links(run)
     try:
         lock = RunLock(run.path)
     except BlockingIOError:
@@ -121,6 +123,24 @@ def repair_run(path: str | os.PathLike[str], software: str) -> list[Repaired]:
     finally:
         lock.release()
     return done
+
+
+def _refuse_links(run: Run) -> None:
+    """Refuse a run in which links stand for files: those may lead to what is no recording at all.
+
+    Raises
+    ------
+    RecordingError
+    """
+    for recording in run.values():
+        for path in (recording.folder / LOG_NAME, *(segment.path for segment in recording.segments)):
+            if path.is_symlink():
+                raise RecordingError(
+                    f"{path} is a link: repair writes through none",
+                    frames_written=0,
+                    frames_dropped=0,
+                    hint="Put the file itself in its place",
+                )
 
 
 def _keep_unreadable(path: Path) -> None:

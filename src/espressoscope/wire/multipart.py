@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from espressoscope.wire.limits import Limits
     from espressoscope.wire.window import Window
 
-__all__ = ["Multipart", "NoBoundaryError", "State"]
+__all__ = ["EndlessGapError", "Multipart", "NoBoundaryError", "State"]
 
 _DASH = 0x2D
 _PART_FIELD = re.compile(rb"(?:content-[a-z-]+|x-timestamp)[ \t]*:", re.IGNORECASE)
@@ -43,10 +43,16 @@ _BETWEEN = b"\r\n \tCcXx"
 # A length this much above the largest seen is not waited for blindly.
 _TRUST_FACTOR, _TRUST_BYTES = 4, 65536
 _LONGEST_BOUNDARY = 256
+# Each line costs as much as a small picture: a camera that sends nothing else would take the time of others.
+_MOST_IDLE_LINES = 10_000
 
 
 class NoBoundaryError(Exception):
     """Out of step, and the boundary was never learned; never leaves `wire`."""
+
+
+class EndlessGapError(Exception):
+    """Lines without end and no picture among them; never leaves `wire`."""
 
 
 class State(IntEnum):
@@ -89,6 +95,7 @@ class Multipart:
         "_blanks",
         "_fields",
         "_head_bytes",
+        "_idle",
         "_limits",
         "_owed",
         "announced",
@@ -118,6 +125,7 @@ class Multipart:
         self._fields: list[tuple[str, str]] = []
         self._head_bytes = 0
         self._blanks = 0
+        self._idle = 0  # lines since there was something in a part
         # What is left of a boundary line whose beginning the body before has swallowed.
         self._owed: bytes | None = None
 
@@ -195,6 +203,7 @@ class Multipart:
             return self._lose(events, "endless line where a boundary is due")
         if line is None:
             return False
+        self._count_line()
         text = line.strip()
         if not text:
             window.note(False, line)
@@ -223,6 +232,11 @@ class Multipart:
         self._begin_head()
         return True
 
+    def _count_line(self) -> None:
+        self._idle += 1
+        if self._idle > _MOST_IDLE_LINES:
+            raise EndlessGapError(f"{_MOST_IDLE_LINES} lines and no picture among them")
+
     def _begin_head(self) -> None:
         self._owed = None
         self._fields = []
@@ -249,6 +263,7 @@ class Multipart:
             return self._lose(events, "endless header line")
         if line is None:
             return False
+        self._count_line()
         self._head_bytes += len(line)
         if self._head_bytes > limits.max_part_head or len(self._fields) > limits.max_headers:
             window.start -= len(line)
@@ -282,6 +297,8 @@ class Multipart:
             return self._lose(events, f"Content-Length {length} is over the limit")
         self.head = PartHead(headers)
         self.stamp = self.announced = None
+        if length != 0:
+            self._idle = 0
         if length is None:
             self.state = State.OPEN
         else:

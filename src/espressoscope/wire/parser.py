@@ -20,7 +20,7 @@ from espressoscope.wire.framing import Chunked, FramingError, Identity
 from espressoscope.wire.head import HeadError, HeadReader
 from espressoscope.wire.headers import boundary_of, content_length, is_chunked, media_type
 from espressoscope.wire.limits import DEFAULT_LIMITS, Limits
-from espressoscope.wire.multipart import Multipart, NoBoundaryError, State
+from espressoscope.wire.multipart import EndlessGapError, Multipart, NoBoundaryError, State
 from espressoscope.wire.shortcut import ShortCut
 from espressoscope.wire.window import Window
 
@@ -303,6 +303,8 @@ class ResponseParser:
             return self._lose_step(events, str(error))
         except NoBoundaryError as error:
             self._fail(f"a multipart stream without a boundary to go by: {error}")
+        except EndlessGapError as error:
+            self._fail(str(error))
         if framing.finished:
             parts.finish(events, True)
             self._finish()

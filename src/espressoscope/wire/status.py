@@ -32,6 +32,9 @@ _UNSIGNED_MINUS_ONE = 4294967295
 _TEXT_KEYS = frozenset(
     ("rotate", "cam_name", "code_ver", "name", "version", "ssid", "password", "mac", "ip", "stream_url", "id")
 )
+# What some firmwares tell back would go into tables, recordings and profiles. `pwdn` is a pin.
+_SECRET_KEY = re.compile(r"passw|passphrase|(?:^|[^a-z])pass(?![a-z])|pwd(?!n)|psk|secret", re.IGNORECASE)
+_HIDDEN = "***"
 _WHOLE_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 
 # The tolerant scanner. Every repetition is bounded or cannot overlap with what follows: linear time.
@@ -50,7 +53,7 @@ def parse_status(body: bytes) -> dict[str, StatusValue]:
     Strings of plain whole numbers become int (but not ``rotate``, names and versions), 4294967295 becomes
     -1; NaN, infinities and numbers beyond 64 bits None. Members of nested objects get dotted keys
     (``"pwm.0.pin"``), four levels deep. Of repeated keys the last counts. An object that breaks off gives
-    what came before.
+    what came before. In place of texts that are passwords by their key stands ``"***"``.
 
     Parameters
     ----------
@@ -138,6 +141,8 @@ def _value(key: str, value: object) -> StatusValue:
     if isinstance(value, float):
         return value if abs(value) < float("inf") else None
     text = str(value)[:_LONGEST_STRING]
+    if text and _SECRET_KEY.search(key):
+        return _HIDDEN
     if key not in _TEXT_KEYS and _WHOLE_NUMBER.fullmatch(text):
         return _value(key, int(text))
     return text
