@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from espressoscope.api.camera import Camera
+from espressoscope.api.judged import judged
 from espressoscope.api.roll import Roll, card_of
 from espressoscope.device.address import clean_text
 from espressoscope.errors import CameraError, CameraTimeout, RemoteProtocolError, SettingError
@@ -301,6 +302,8 @@ class CameraTaker:
         else:
             frames = self._burst(camera, burst, limit_s)
             received = [self._clock.now_ns() - _age_ns(camera, frame) for frame in frames]
+        # Times of a camera's link are from the start of this program on; a computer may have slept since.
+        frames = [judged(frame, time_ns) for frame, time_ns in zip(frames, received, strict=True)]
         damaged = [frame.status for frame in frames if frame.status not in ("ok", "duplicate")]
         self._damaged = self._damaged + 1 if damaged else 0
         if damaged and self._damaged < _ACCEPT_DAMAGED:
@@ -310,14 +313,7 @@ class CameraTaker:
                 camera=self.given,
                 hint="A smaller framesize or a higher quality number helps when pictures outgrow its buffer",
             )
-        # Times of a camera's link are from the start of this program on; a computer may have slept since.
-        return [
-            Frame(
-                frame.jpeg, frame.sequence, time_ns, frame.device_ns, frame.width, frame.height, frame.camera,
-                frame.status,
-            )
-            for frame, time_ns in zip(frames, received, strict=True)
-        ]  # fmt: skip
+        return frames
 
     def _burst(self, camera: Camera, count: int, limit_s: float) -> list[Frame]:
         """Take pictures in a row from its stream, past those that may have been begun before."""
