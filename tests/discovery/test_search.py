@@ -199,6 +199,20 @@ def test_progress_is_told() -> None:
     assert [step.asked for step in told] == sorted(step.asked for step in told)
 
 
+def test_a_mistake_of_the_listener_ends_the_search_with_it() -> None:
+    def told(progress: SearchProgress) -> None:
+        if progress.asked == progress.total:
+            raise LookupError("a mistake")
+
+    async def check() -> None:
+        async with asyncio.timeout(20):
+            async for _ in search(find_places("127.9.0.1", 9), on_progress=told):
+                pass
+
+    with pytest.raises(LookupError, match="a mistake"):
+        asyncio.run(check())
+
+
 def test_pace() -> None:
     async def check() -> float:
         pace = Pace(100)

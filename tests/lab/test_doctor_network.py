@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from espressoscope.discovery.networks import Link
-from espressoscope.lab.doctor_network import Surroundings, _remote, held_here
+from espressoscope.lab.doctor_network import Surroundings, _askable, _remote, held_here
 
 if TYPE_CHECKING:
     from support import PrivateNetwork
@@ -140,10 +140,13 @@ def test_no_way_there(netns: PrivateNetwork, tmp_path: Path) -> None:
 
 
 def test_no_network_at_all(netns: PrivateNetwork, tmp_path: Path) -> None:
-    report = live(netns, tmp_path, diagnose=[{}, {"camera": "10.77.0.9"}, {"search": False}])
+    plan = [{}, {"camera": "10.77.0.9"}, {"search": False}, {"networks": "10.77.0.8/30"}]
+    report = live(netns, tmp_path, diagnose=plan)
     assert wrong(report, 0) == {"no-network", "no-camera"}
     assert wrong(report, 1) == {"no-network", "no-way"}
     assert wrong(report, 2) == {"no-network"}
+    assert wrong(report, 3) == {"no-network", "search-failed"}
+    assert "search-cut" not in codes(report, 3)
 
 
 def test_a_self_assigned_address(netns: PrivateNetwork, tmp_path: Path) -> None:
@@ -166,6 +169,24 @@ def test_macos_is_reminded_of_its_permission() -> None:
         around = Surroundings([link("198.51.100.5")], platform)  # a network of nobody (RFC 5737)
         found = asyncio.run(around.alive([ipaddress.ip_network("198.51.100.0/24")]))
         assert ("local-network-permission" in {finding.code for finding in found}) is wanted
+
+
+def test_of_few_addresses_nothing_is_concluded() -> None:
+    around = Surroundings([link("198.51.100.5")], "linux")
+
+    def told(network: str) -> set[str]:
+        return {found.code for found in asyncio.run(around.alive([ipaddress.ip_network(network)]))}
+
+    assert told("198.51.100.0/24") == told("198.51.0.0/16") == {"network-silent"}
+    assert told("198.51.100.77/32") == told("198.51.100.128/25") == told("10.0.0.0/24") == set()
+
+
+def test_only_networks_that_may_be_searched_are_asked_who_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    near = ipaddress.IPv4Network("10.77.0.0/24")
+    monkeypatch.setenv("ESPRESSOSCOPE_NETWORKS", "10.77.0.9/32")
+    assert _askable(near, [near]) == []
+    monkeypatch.setenv("ESPRESSOSCOPE_NETWORKS", "10.77.0.0/22")
+    assert len(_askable(near, [near])) == 254
 
 
 def test_what_an_error_of_the_system_means() -> None:

@@ -189,13 +189,14 @@ class _Lookups:
         self._told: set[Announced] = set()
         self._asked: set[tuple[str, int]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._over = False
 
     # zeroconf passes these by name.
     def changed(
         self, zeroconf: Zeroconf, service_type: str, name: str, state_change: ServiceStateChange
     ) -> None:
         """Take note of a service that appeared, changed or left."""
-        if state_change.name == "Removed" or len(self._tasks) >= MOST_ANNOUNCED:
+        if self._over or state_change.name == "Removed" or len(self._tasks) >= MOST_ANNOUNCED:
             return
         task = asyncio.get_running_loop().create_task(self._look_up(zeroconf, service_type, name))
         self._tasks.add(task)
@@ -231,7 +232,8 @@ class _Lookups:
         return any(ipaddress.IPv4Address(host) in network for network in self._networks)
 
     async def cancel(self) -> None:
-        """Give up every look-up under way."""
+        """Give up every look-up under way, and begin no more."""
+        self._over = True
         for task in self._tasks:
             task.cancel()
         if self._tasks:

@@ -115,9 +115,8 @@ def remember(cameras: Iterable[CameraInfo]) -> None:
     import tempfile  # with much behind it, and wanted only here
 
     path = state_file()
-    macs = {entry.mac for entry in fresh.values()} - {
-        None
-    }  # a camera that moved leaves its old address behind
+    # A camera that moved leaves its old address behind.
+    macs = {entry.mac for entry in fresh.values() if entry.mac is not None}
     old = (entry for entry in recall() if (entry.host, entry.port) not in fresh and entry.mac not in macs)
     entries = [*fresh.values(), *old]
     text = json.dumps({"version": 1, "hosts": [entry._asdict() for entry in entries[:MOST_HOSTS]]}, indent=1)

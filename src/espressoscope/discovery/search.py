@@ -111,10 +111,8 @@ class _Search:
         problem: Exception | None = None
         try:
             await self._all_sources()
-        except ExceptionGroup as group:
-            problem = _first_of(group)
-        except DiscoveryError as error:
-            problem = error
+        except Exception as error:  # noqa: BLE001 (the task's boundary: whoever waits for cameras gets it)
+            problem = _first_of(error)
         # Not when cancelled: then nobody takes it, and the queue may be full.
         await self._found.put(None)
         if problem is not None:

@@ -137,8 +137,9 @@ def _within_time(tell: Callable[[Finding], None]) -> Iterator[None]:
 async def _search(places: Places, around: Surroundings, tell: Callable[[Finding], None], given: bool) -> None:
     infos: list[CameraInfo] = []
     progress: list[SearchProgress] = []
+    failed: DiscoveryError | None = None
     over = False
-    with contextlib.suppress(TimeoutError, DiscoveryError):
+    try:
         async with (
             asyncio.timeout(_SEARCH_S),
             contextlib.aclosing(
@@ -148,11 +149,17 @@ async def _search(places: Places, around: Surroundings, tell: Callable[[Finding]
             async for info in found:
                 infos.append(info)
         over = True
-    if not over and progress:
+    except TimeoutError:
+        pass
+    except DiscoveryError as error:
+        failed = error
+        tell(finding("search-failed", what=error.message))
+    if not over and failed is None and progress:
         asked, total = progress[-1].asked, progress[-1].total
         tell(finding("search-cut", seconds=f"{_SEARCH_S:.0f}", asked=asked, total=total))
     if not infos:
-        tell(finding("no-camera", places=places.describe()))
+        if failed is None:
+            tell(finding("no-camera", places=places.describe()))
         for said in await _in_vain(places, around, given):
             tell(said)
         return

@@ -31,6 +31,8 @@ _ANYWHERE: Final = ("192.0.2.1", 9)
 """An address of nobody (RFC 5737), to ask which way packets to the internet would leave."""
 
 _DISCARD: Final = 9
+_ENOUGH: Final = 256
+"""So many addresses asked tell something of a network."""
 _POKES_TOGETHER: Final = 32
 _POKE_PAUSE_S: Final = 0.01
 _POKE_WAIT_S: Final = 0.7
@@ -140,8 +142,9 @@ class Surroundings:
             if self.links and ":" not in host:
                 return [finding("beyond", host=host, networks=self.names)]
             return [finding("silent", host=host, port=port, seconds=f"{seconds:.0f}")]
+        near = ipaddress.IPv4Network(f"{host}/24", strict=False)
         around = [link.network for link in self._real if ipaddress.ip_address(host) in link.network]
-        awake = _may_be_asked(host) and await _wake_table(host, around)
+        awake = await _wake_table(near, around)
         macs = await self._neighbours.macs()
         if host in macs:
             return [finding("deaf", host=host, port=port, mac=macs[host])]
@@ -149,51 +152,72 @@ class Surroundings:
             found = [finding("silent", host=host, port=port, seconds=f"{seconds:.0f}")]
         else:
             found = [finding("absent", host=host)]
-        return [*found, *await self.alive(around)] if awake else found
+        return [*found, *await self.alive([near])] if awake else found
 
     async def alive(self, networks: Iterable[Network]) -> list[Finding]:
-        """Say how many devices have answered in networks whose addresses were all asked for just now."""
+        """Say how many devices have answered in networks whose addresses were all asked for just now.
+
+        Of few addresses nothing is concluded: that nobody has these says nothing of the others.
+        """
+        networks = tuple(networks)
         macs = await self._neighbours.macs()
         found: list[Finding] = []
         told = macs or self.platform == "linux"
         for link in self._real:
-            if not told or not any(network.overlaps(link.network) for network in networks):
+            part = _part_asked(link.network, networks) if told else None
+            if part is None:
                 continue
-            there = [host for host in macs if ipaddress.ip_address(host) in link.network]
+            there = [host for host in macs if ipaddress.ip_address(host) in part]
             if not there:
-                found.append(finding("network-silent", network=link.network))
+                found.append(finding("network-silent", network=part))
             elif len(there) == 1:
-                found.append(finding("one-neighbour", network=link.network, host=there[0]))
+                found.append(finding("one-neighbour", network=part, host=there[0]))
             else:
-                found.append(finding("neighbours", network=link.network, count=len(there)))
+                found.append(finding("neighbours", network=part, count=len(there)))
         if self.platform == "darwin" and self._real:
             found.append(finding("local-network-permission"))
         return found
 
 
-def _may_be_asked(host: str) -> bool:
-    """Tell whether the networks that may be searched hold this address."""
+def _part_asked(own: ipaddress.IPv4Network, networks: Iterable[Network]) -> ipaddress.IPv4Network | None:
+    """Give a network if it was asked as a whole, or else a part of it that was, of a /24 or more."""
+    for network in networks:
+        if isinstance(network, ipaddress.IPv4Network) and network.overlaps(own):
+            part = max(network, own, key=lambda each: each.prefixlen)
+            if part == own or part.num_addresses >= _ENOUGH:
+                return part
+    return None
+
+
+def _askable(near: ipaddress.IPv4Network, around: Iterable[ipaddress.IPv4Network]) -> list[str]:
+    """List the addresses of a network that are near; none where one of them must not be searched for."""
+    there = [address for address in near.hosts() if any(address in network for network in around)]
     try:
-        return any(ipaddress.ip_address(host) in network for network in find_places().networks)
+        searched = find_places().networks
     except DiscoveryError:
-        return False
+        return []
+    if not all(any(address in network for network in searched) for address in there):
+        return []
+    return [str(address) for address in there]
 
 
-async def _wake_table(host: str, around: Iterable[ipaddress.IPv4Network]) -> bool:
-    """Have the system ask for every address near one, so that its table tells who is there.
+async def _wake_table(near: ipaddress.IPv4Network, around: Iterable[ipaddress.IPv4Network]) -> bool:
+    """Have the system ask for every address of a network, so that its table tells who is there.
 
     An empty datagram to the discard port of each of 254 addresses: the system first asks who has the address.
-    Who is there answers on that level, whatever ports are open. Tells whether it could be done.
+    Who is there answers on that level, whatever ports are open. Tells whether it could be done: nothing is
+    sent where ``ESPRESSOSCOPE_NETWORKS`` leaves some of them out.
     """
-    near = ipaddress.ip_network(f"{host}/24", strict=False)
+    addresses = _askable(near, around)
+    if not addresses:
+        return False
     asked = 0
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setblocking(False)
-        for number, address in enumerate(near.hosts()):
-            if any(address in network for network in around):
-                with contextlib.suppress(OSError):
-                    sock.sendto(b"", (str(address), _DISCARD))
-                    asked += 1
+        for number, address in enumerate(addresses):
+            with contextlib.suppress(OSError):
+                sock.sendto(b"", (address, _DISCARD))
+                asked += 1
             if number % _POKES_TOGETHER == 0:
                 await asyncio.sleep(_POKE_PAUSE_S)
     await asyncio.sleep(_POKE_WAIT_S)

@@ -80,6 +80,11 @@ SEARCH: Final[Mapping[str, Text]] = {
         "The search was ended after {seconds} s, when {asked} of {total} addresses had been asked.",
         "`espressoscope discover` looks to the end; with --network it looks in one network only.",
     ),
+    "search-failed": Text(
+        False,
+        "The search came to nothing: {what}.",
+        "Join the network of the cameras, or plug the cable in, then run this again.",
+    ),
     "network-silent": Text(
         False,
         "Nothing at all answers in {network}, not even a router.",

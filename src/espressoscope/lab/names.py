@@ -116,7 +116,7 @@ def free_name(info: CameraInfo, taken: Container[str]) -> str:
     """
     own = _made_safe(info.name, 24) or _made_safe(info.firmware, 24) or "camera"
     own = f"camera-{own}" if _problem(own) else own
-    host = info.url.removeprefix("http://").partition("/")[0]
+    host = info.shown.url.removeprefix("http://").partition("/")[0]
     mark = info.mac.replace(":", "")[-6:] if info.mac else _made_safe(host, 20)
     candidates = [] if own.casefold() in _FACTORY else [own]
     candidates.append(f"{own}-{mark}")
