@@ -300,3 +300,13 @@ def test_settings_that_cameras_tell_are_plain_values() -> None:
     with SimulatedCamera(side_delays=False) as simulated, es.Camera(simulated.url) as camera:
         wait_until(lambda: camera.settings, 5)
         json.dumps({name: setting.value for name, setting in camera.settings.items()})
+
+
+def test_the_page_names_tests_there_are() -> None:
+    page = (REPO / "docs" / "security.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(test_[a-z0-9_]+)`", page))
+    assert len(named) > 20
+    there = set()
+    for path in (REPO / "tests").rglob("test_*.py"):
+        there |= set(re.findall(r"def (test_[a-z0-9_]+)", path.read_text(encoding="utf-8")))
+    assert named <= there, named - there
