@@ -60,10 +60,17 @@ PROGRAMS = (
     (("Xvfb",), "xvfb"),
     (("tiffinfo",), "libtiff-tools"),
     (("java",), "default-jre-headless"),
+    (("motion",), "motion"),
+    (("vlc",), "vlc-bin"),
+    (("gst-launch-1.0",), "gstreamer1.0-tools"),
+    (("node",), "nodejs"),
 )
 PYTESTS = os.environ.get("ESPRESSOSCOPE_PYTESTS") or "3"  # processes that share the tests: these often wait
-# Libraries that Qt and software OpenGL need on Debian, for the plugin's tests: file and package.
+# Parts of VLC and GStreamer, and libraries that Qt and software OpenGL need for the plugin's tests: file and
+# package of Debian.
 LIBRARIES = (
+    ("vlc/plugins/mux/libmux_mpjpeg_plugin.so", "vlc-plugin-base"),
+    ("gstreamer-1.0/libgstsoup.so", "gstreamer1.0-plugins-good"),
     ("libGL.so.1", "libgl1"),
     ("libEGL.so.1", "libegl1"),
     ("libglib-2.0.so.0", "libglib2.0-0"),

@@ -6,13 +6,14 @@ No state is kept here; `session` decides when.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from espressoscope.device.identify import identify_or_raise
 from espressoscope.device.probe import Relay, probe_stream
 from espressoscope.device.stream import open_stream
-from espressoscope.errors import ConnectError, ConnectReason
+from espressoscope.errors import CameraError, ConnectError, ConnectReason, RemoteProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -51,6 +52,8 @@ async def find_out(address: Address, found_by: str) -> tuple[Address, Identity] 
     """Find out what an address is: a camera's control base, or a bare MJPEG stream.
 
     A URL with a path is tried as a bare stream first; one without, and a plain host, as a control base first.
+    Small servers give their stream under every path, or close the connection at a question: then too ``/`` is
+    tried.
 
     Raises
     ------
@@ -64,13 +67,21 @@ async def find_out(address: Address, found_by: str) -> tuple[Address, Identity] 
     base = replace(address, path="")
     try:
         return base, await identify_or_raise(base, found_by=found_by)
+    except RemoteProtocolError:
+        if has_path:
+            raise
+        found = None
+        with contextlib.suppress(CameraError):  # what the question came to says more
+            found = await probe_stream(replace(base, path="/"))
+        if found is None:
+            raise
     except ConnectError as error:
         if has_path or error.reason is not ConnectReason.NOT_A_CAMERA:
             raise
         found = await probe_stream(replace(base, path="/"))
         if found is None:
             raise
-        return OpenedStream(*found)
+    return OpenedStream(*found)
 
 
 async def open_verified(
@@ -105,6 +116,6 @@ async def open_verified(
             raise
     finally:
         verifying.cancel()
-        await asyncio.wait([verifying])
+        await asyncio.gather(verifying, return_exceptions=True)  # its error, too, when both have failed
     relay.pass_on_to(sink)
     return connection, relay.dropped
