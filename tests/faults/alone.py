@@ -69,7 +69,7 @@ class Singles:
                     seen.state("old")
             asked.set()
             strike.ended.wait(2 * PATIENCE_S)
-            while strike.ended.ago_s() < PATIENCE_S:
+            while seen.states and strike.ended.ago_s() < PATIENCE_S:
                 try:
                     camera.snap()
                 except es.CameraError:

@@ -63,6 +63,7 @@ _ALL = (
         "corrupt",
         "corrupt",
         "every second picture has wrong bytes in it, all its markers are whole",
+        8.5,
         options={"every": 2},
     ),
     Case("no-eoi", "corrupt", "every second picture has no end", 8.5, options={"every": 2, "kind": "no-eoi"}),

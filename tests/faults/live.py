@@ -170,8 +170,10 @@ class _One:
         return None
 
     def _again(self, seen: Seen, succeeds: Callable[[], bool]) -> None:
-        """Try again and again when it is over."""
+        """Try again and again when it is over, where it did not succeed before."""
         ended = self.strike.ended
+        if not seen.states:
+            return
         ended.wait(2 * PATIENCE_S)
         while ended.ago_s() < PATIENCE_S:
             if succeeds():
@@ -215,8 +217,8 @@ class _One:
         if not strike.ended:
             return
         if self.frames_at_end is None:
-            self.frames_at_end, self.written_at_end = stats.frames, whole
-            if whole == self._whole_before(strike.ended.at_s):
+            self.frames_at_end, self.written_at_end = stats.frames, self._written_before_end(0.0)
+            if self.written_at_end == self._written_before_end(_RECENT_S):
                 record.state("waits")
             if not any(0 < -strike.ended.ago_s(at) < _RECENT_S for at in self.decoded):
                 self.seen["view"].state("waits")
@@ -230,9 +232,11 @@ class _One:
             for consumer, counts in now.items():
                 self.seen[consumer].counted(self.before[consumer], counts)
 
-    def _whole_before(self, at_s: float | None) -> int:
-        assert at_s is not None
-        return max((count for at, count in self.written if at < at_s - _RECENT_S), default=-1)
+    def _written_before_end(self, before_s: float) -> int:
+        """Whole frames in the recording so long before the end of the fault."""
+        ended_s = self.strike.ended.at_s
+        assert ended_s is not None
+        return max((count for at, count in self.written if at < ended_s - before_s), default=-1)
 
     def _ended_ns(self) -> int:
         return time.time_ns() - int(self.strike.ended.ago_s() * 1e9)

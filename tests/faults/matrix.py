@@ -207,7 +207,10 @@ _ROWS: Final[Mapping[str, Cells]] = {
     "junk": _out_of_step(),
     "stale-bytes": {},
     "two-jpegs": {},
-    "corrupt": {"view": cell("", "", "failed")},
+    "corrupt": {
+        "view": cell("", "", "failed"),
+        "time-lapse": _back("damaged", "its picture is corrupt", "", "missed, stored corrupt", brief=True),
+    },
     "no-eoi": _broken_pictures("truncated"),
     "no-soi": _broken_pictures("corrupt"),
     "reboot": _off(),

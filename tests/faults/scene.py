@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from espressoscope.sim import SimulatedCamera
 from faults.seen import Moment
+from support import steady_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -88,7 +89,14 @@ def struck_cameras(cases: Sequence[Case]) -> Iterator[dict[str, Strike]]:
         strikes = {}
         for case in cases:
             camera = SimulatedCamera(
-                framesize="QVGA", fps=FPS, prerender=True, side_delays=False, seed=_SEED, name=case.name
+                framesize="QVGA",
+                fps=FPS,
+                prerender=True,
+                side_delays=False,
+                seed=_SEED,
+                name=case.name,
+                # One that listens no more for a while finds its port taken by others otherwise.
+                port=steady_port() if case.fault == "refuse" else 0,
             )
             strikes[case.name] = Strike(case, stack.enter_context(camera))
         for strike in strikes.values():
@@ -104,7 +112,14 @@ class Player(threading.Thread):
         self._strikes = list(strikes)
 
     def run(self) -> None:
-        """Play."""
+        """Play; whatever happens, nobody waits for an end that never comes."""
+        try:
+            self._play()
+        finally:
+            for strike in self._strikes:
+                strike.ended.now()
+
+    def _play(self) -> None:
         for strike in self._strikes:
             strike.begin()
         left = self._strikes
