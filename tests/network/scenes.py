@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 A, B = "10.77.0.20", "10.77.0.21"
 FPS = 10.0
 PATIENT_S = 5.0
+SMALL = "QVGA"  # where the size of pictures is all one
 
 
 def now_ns() -> int:
@@ -115,7 +116,7 @@ def crowd(seconds: float, number: int = 8, rate: float = 3e6) -> dict[str, Any]:
 def link_down(seconds: float) -> dict[str, Any]:
     """Take the camera's radio away for so long."""
     with Lan() as lan:
-        where = a_camera(lan)
+        where = a_camera(lan, framesize=SMALL)
         with watching(where["url"], 7) as watch:
             begun = now_ns()
             lan.air(down=[1])
@@ -132,7 +133,7 @@ def link_down(seconds: float) -> dict[str, Any]:
 def grabbed(seconds: float) -> dict[str, Any]:
     """A short break, and another viewer has the camera's only stream; it keeps it for `seconds`."""
     with Lan() as lan:
-        where = a_camera(lan)
+        where = a_camera(lan, framesize=SMALL)
         with watching(where["url"], 7) as watch:
             begun = now_ns()
             lan.hosts[0]("watch", name=A)  # stands in the camera's queue from now on
@@ -161,7 +162,7 @@ def grabbed(seconds: float) -> dict[str, Any]:
 def stolen(seconds: float) -> dict[str, Any]:
     """A second viewer takes the stream of a Tasmota, which gives it to whoever asked last."""
     with Lan() as lan:
-        where = a_camera(lan, firmware="tasmota")
+        where = a_camera(lan, framesize=SMALL, firmware="tasmota")
         with watching(where["url"], 7) as watch:
             begun = now_ns()
             lan.hosts[0]("watch", name=A)
@@ -178,7 +179,7 @@ def stolen(seconds: float) -> dict[str, Any]:
 def moved(seconds: float, firmware: str = "matchboxscope") -> dict[str, Any]:
     """Power cut; the camera comes back with another address, as DHCP may give it one."""
     with Lan() as lan:
-        where = a_camera(lan, firmware=firmware)
+        where = a_camera(lan, framesize=SMALL, firmware=firmware)
         host = lan.hosts[0]
         with watching(where["url"], 7) as watch:
             mac = watch.camera.info.mac
@@ -186,7 +187,7 @@ def moved(seconds: float, firmware: str = "matchboxscope") -> dict[str, Any]:
             host("leave", host=A)
             host("stop", name=A)
             time.sleep(min(seconds, 2.0))
-            a_camera(lan, address=B, firmware=firmware)
+            a_camera(lan, address=B, framesize=SMALL, firmware=firmware)
             back = now_ns()
             recovered = watch.first_after(back, 75)
             time.sleep(0.5)
@@ -200,10 +201,10 @@ def moved(seconds: float, firmware: str = "matchboxscope") -> dict[str, Any]:
 def duplicate(seconds: float, firmware: str = "matchboxscope") -> dict[str, Any]:
     """Switch another board on that has the same address, and announces it; later take it away again."""
     with Lan(2) as lan:
-        where = a_camera(lan, firmware=firmware)
+        where = a_camera(lan, framesize=SMALL, firmware=firmware)
         with watching(where["url"], 7) as watch:
             lan.hosts[1]("address", host=A)
-            lan.hosts[1]("start", name=A, host=A, number=9, fps=FPS, firmware=firmware)
+            lan.hosts[1]("start", name=A, host=A, number=9, fps=FPS, firmware=firmware, framesize=SMALL)
             begun = now_ns()
             lan.hosts[1]("announce", host=A)
             time.sleep(seconds)

@@ -8,7 +8,7 @@ and `files` (pictures on disk), one module per command or two. Imports the publi
 import contextlib
 import os
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 __all__ = ["main"]
 
@@ -45,9 +45,22 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             raise
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "espressoscope"
-        Output(as_json=True).error(error.format_message(), f"{command} --help tells how it is used")
+        said = error.format_message().replace("Value error, ", "").partition(" Did you mean ")[0]
+        Output(as_json=True).error(said, f"{_meant(said, context)}{command} --help tells how it is used")
         sys.exit(WRONG_USE)
     leave(code if isinstance(code, int) else 0)
+
+
+def _meant(said: str, context: Any) -> str:
+    """Ask about the command that was perhaps meant."""
+    import difflib
+    import re
+
+    wrong = re.match(r"No such command '([^']{1,40})'", said)
+    if wrong is None or not hasattr(context.command, "list_commands"):
+        return ""
+    near = difflib.get_close_matches(wrong[1].lower(), context.command.list_commands(context), 1)
+    return f"Did you mean {near[0]}? " if near else ""
 
 
 def leave(code: int) -> NoReturn:

@@ -94,6 +94,8 @@ def parse_address(text: str) -> Address:
         rest, path = rest[:cut], rest[cut:].split("#", 1)[0]
         if path.startswith("?"):
             path = "/" + path
+    elif rest.endswith("/") and rest.count("/") == 1:
+        rest = rest[:-1]  # as browsers show it
     elif "/" in rest:
         raise _not_an_address(shown, "write http:// before an address that has a path")
     auth = None

@@ -61,10 +61,13 @@ async def resolve(host: str, *, timeout_s: float, camera: str) -> list[str]:
         async with asyncio.timeout(timeout_s):
             addresses = await answer
     except (OSError, UnicodeError, TimeoutError) as failure:
+        numbers = not host.strip("0123456789.")
         raise ConnectError(
-            f"no address found for the name {host!r}",
+            f"{host!r} is no address" if numbers else f"no address found for the name {host!r}",
             reason=ConnectReason.UNRESOLVED,
             camera=camera,
-            hint="Check the spelling, or use the number address; `espressoscope discover` lists cameras",
+            hint="An address has four numbers from 0 to 255: 192.168.4.1"
+            if numbers
+            else "Check the spelling, or use the number address; `espressoscope discover` lists cameras",
         ) from failure
     return addresses
