@@ -117,7 +117,7 @@ class CameraTimeout(CameraError):
     ----------
     phase : str
         What was waited for: ``"connect"``, ``"status"``, ``"control"``, ``"capture"``, ``"stream"``,
-        ``"reboot"``, ``"autofocus"``.
+        ``"reboot"``, ``"autofocus"``, ``"identify"`` (who it is, when a fleet is opened).
     timeout_s : float
         How long, in seconds.
     """

@@ -392,8 +392,3 @@ class FrameSet:
         """Milliseconds between the first and the last frame of the set; 0 with fewer than two."""
         times = [frame.received_ns for frame in self.frames.values() if frame is not None]
         return (max(times) - min(times)) / 1e6 if times else 0.0
-
-
-def as_json(stats: StreamStats) -> Mapping[str, object]:
-    """Give statistics as a mapping that `json.dumps` takes."""
-    return {name: getattr(stats, name) for name in StreamStats.__slots__}

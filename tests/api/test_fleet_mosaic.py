@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
 import espressoscope as es
 from espressoscope.api import fleet_picture
@@ -12,7 +13,6 @@ from espressoscope.sim import read_strip, simulate
 from support import wait_until
 
 if TYPE_CHECKING:
-    import pytest
     from numpy.typing import NDArray
 
 
@@ -60,6 +60,9 @@ def test_every_camera_keeps_its_place() -> None:
         assert again is image
         assert fleet.mosaic(max_width=800).shape[1] <= 800
         assert fleet.mosaic(columns=1).shape[1] <= 1920
+        for wrong in ({"columns": 0}, {"columns": -1}, {"max_width": 0}):
+            with pytest.raises(ValueError, match="cannot be shown"):
+                fleet.mosaic(**wrong)  # type: ignore[arg-type]
 
 
 def test_nothing_stale_is_shown_as_live(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -172,3 +172,7 @@ def test_wrong_use(simulated: list[SimulatedCamera]) -> None:
         cam.view(print)
     with es.Fleet([simulated[0].url]) as fleet, pytest.raises(ValueError, match="order"):
         fleet.view(print, order="GRB")  # type: ignore[arg-type]
+    with es.Fleet([]) as nobody, nobody.view(print) as view:
+        with pytest.raises(ValueError, match="scale"):
+            view.scale = 3  # type: ignore[assignment]
+        assert view.scale == 1

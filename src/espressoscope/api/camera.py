@@ -268,7 +268,7 @@ class Camera(CameraRecording):
         UnsupportedError
             It has no such source.
         ValueError
-            `buffer`, `timeout` or `interval` is not positive.
+            `buffer` or `timeout` is not positive, or `interval` is negative.
         """
         if buffer < 1 or not timeout > 0 or not interval >= 0:  # nan neither
             raise ValueError("buffer and timeout must be positive, interval must not be negative")

@@ -66,11 +66,11 @@ def _laid_out(
     grid = choose_grid(len(frames), size, width)
     if columns is None:
         return Mosaic(frames, grid.tile, grid.columns)
-    # Of the columns asked for, as many as are used decide how wide a tile may be.
-    return Mosaic(frames, choose_grid(1, size, width // columns).tile, columns)
+    # `Mosaic` refuses fewer columns than one.
+    return Mosaic(frames, choose_grid(1, size, width // max(1, columns)).tile, columns)
 
 
 def _state(session: CameraSession, frame: Frame) -> TileState:
     if session.link.age_s(frame) > STALE_S:
         return TileState.STALE
-    return TileState.FROZEN if session.link.stats.frozen else TileState.LIVE
+    return TileState.FROZEN if session.link.meter.frozen else TileState.LIVE

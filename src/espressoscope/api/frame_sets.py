@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import concurrent.futures
-import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
 
-from espressoscope.api.follower import take_frames
+from espressoscope.api.follower import leave_frames, take_frames
 from espressoscope.api.stream import check_waiting
 from espressoscope.errors import CameraTimeout
 
 if TYPE_CHECKING:
+    import concurrent.futures
     from types import TracebackType
 
     from espressoscope.api.follower import Follower
@@ -71,9 +69,7 @@ class FrameSetStream:
     def _let_go(self, places: list[tuple[CameraSession, SetFeed]]) -> None:
         for _, feed in places:
             self._sets.remove(feed)
-        if self._runtime.problem() is None:
-            with contextlib.suppress(concurrent.futures.CancelledError, RuntimeError):  # it is ending
-                self._runtime.call(_leave(places), pending=set())
+        leave_frames([(self._runtime, session, feed) for session, feed in places])
 
     # ---- for users ----------------------------------------------------------------------------------
 
@@ -151,7 +147,3 @@ class FrameSetStream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-async def _leave(places: list[tuple[CameraSession, SetFeed]]) -> None:
-    await asyncio.gather(*(session.leave_frames(feed) for session, feed in places))

@@ -49,10 +49,15 @@ class SearchLocator:
         if places is None or info.mac is None:
             return None
         shared = self._searches.get(places)
-        if shared is None:
+        if shared is None or not shared.running:
             shared = self._searches[places] = _SharedSearch(places)
-            shared.task.add_done_callback(lambda _: self._searches.pop(places, None))
+            shared.task.add_done_callback(lambda task: self._forget(places, task))
         return await shared.wait_for(info.mac)
+
+    def _forget(self, places: Places, task: asyncio.Task[None]) -> None:
+        known = self._searches.get(places)
+        if known is not None and known.task is task:
+            del self._searches[places]
 
     async def mac_at(self, address: Address) -> str | None:
         """Look it up in the system's table of neighbours; see `Locator.mac_at`."""
@@ -67,6 +72,11 @@ class _SharedSearch:
         self._waiting: dict[asyncio.Future[str | None], str] = {}
         self._found: dict[str, str] = {}
         self.task = asyncio.get_running_loop().create_task(self._run(), name="espressoscope-locate")
+
+    @property
+    def running(self) -> bool:
+        """Whether it will answer: it is not over, and its loop is the one that asks."""
+        return not self.task.done() and self.task.get_loop() is asyncio.get_running_loop()
 
     async def wait_for(self, mac: str) -> str | None:
         """Wait until this camera is found, or all has been searched."""

@@ -5,17 +5,16 @@ The one decode pool of this process is made here. It has no thread while there i
 
 from __future__ import annotations
 
-import asyncio
-import concurrent.futures
 import contextlib
 import os
 import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from espressoscope.api.follower import take_frames
+from espressoscope.api.follower import leave_frames, take_frames
 
 if TYPE_CHECKING:
+    import concurrent.futures
     from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
@@ -106,7 +105,7 @@ class PictureView:
             self.part(name)
             raise
         if self._places.get(name) is not place:  # closed meanwhile, maybe before its frames were taken
-            _leave_places([place])
+            leave_frames([place])
 
     def part(self, name: str) -> None:
         """Take a camera's frames no more; `Camera` and `Fleet` call this."""
@@ -124,6 +123,9 @@ class PictureView:
 
     @scale.setter
     def scale(self, scale: Scale) -> None:
+        from espressoscope.decode.view import check
+
+        check(scale, self._order)
         with self._lock:
             for _, _, view in self._places.values():
                 view.scale = scale
@@ -139,7 +141,7 @@ class PictureView:
         with self._lock:
             for _, _, view in self._places.values():
                 view.gray = gray
-            self._gray = gray
+            self._gray = bool(gray)
 
     @property
     def on_demand(self) -> bool:
@@ -255,21 +257,10 @@ def _end_places(taken: list[tuple[PictureView, list[_Place]]], whose: object) ->
     from espressoscope.decode import close_all
 
     try:
-        _leave_places(places)
+        leave_frames(places)
     finally:
         close_all([view for _, _, view in places], _CLOSE_S, whose)
         for picture_view, those in taken:
             with picture_view._lock:
                 for _, _, view in those:
                     picture_view._gone.update({count: getattr(view, count) for count in _COUNTS})
-
-
-def _leave_places(places: list[_Place]) -> None:
-    runtime = places[0][0]
-    if runtime.problem() is None:
-        with contextlib.suppress(concurrent.futures.CancelledError, RuntimeError):  # it is ending
-            runtime.call(_leave(places), pending=set())
-
-
-async def _leave(places: list[_Place]) -> None:
-    await asyncio.gather(*(session.leave_frames(view) for _, session, view in places))

@@ -41,7 +41,7 @@ from typing import TYPE_CHECKING, Final
 
 from espressoscope.engine import words
 from espressoscope.engine.journal import Journal
-from espressoscope.engine.slot import LatestSlot
+from espressoscope.engine.slot import LatestSlot, NextFrame
 from espressoscope.engine.stats import StreamMeter
 from espressoscope.engine.supervisor import Supervisor
 from espressoscope.errors import CameraError
@@ -301,7 +301,7 @@ class Link:
 
     async def next_frame(self) -> Frame:
         """Wait for the next whole frame to arrive; the caller bounds the wait."""
-        waiter = _NextFrame()
+        waiter = NextFrame()
         self.subscribe(waiter)
         try:
             return await waiter.frame
@@ -386,18 +386,3 @@ class Link:
         for consumer in self.consumers:
             consumer.wake()
         return task
-
-
-class _NextFrame:
-    """Takes one whole frame."""
-
-    def __init__(self) -> None:
-        self.frame: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
-
-    def put(self, frame: Frame) -> bool:
-        if frame.status in ("ok", "duplicate") and not self.frame.done():
-            self.frame.set_result(frame)
-        return False
-
-    def wake(self) -> None:
-        """Go on waiting: a link that has ended may be started again, and the caller bounds the wait."""

@@ -58,6 +58,7 @@ async def find_known(
     """
     direct = asyncio.ensure_future(_at(address, info, locator))
     tasks: list[asyncio.Future[Found | None]] = [direct]
+    found: Found | None = None
     try:
         if seek and locator is not None and info.mac is not None:
             await asyncio.wait([direct], timeout=PATIENCE_S)
@@ -77,7 +78,9 @@ async def find_known(
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(result, OpenedStream) and result is not found:
+                result.connection.abort()  # nobody takes it any more, and it may be the camera's only one
 
 
 def _may_have_moved(error: BaseException | None) -> bool:

@@ -130,8 +130,7 @@ class CameraSession(SessionControls):
 
         A URL with a path is tried as a bare MJPEG stream first; one without, and a plain host, as a camera's
         control base first. A stream that was opened to find out is kept: some servers serve one client only,
-        once. One whose MAC is known, and who is not at its address, is looked for elsewhere for a few
-        seconds.
+        once. A camera of known MAC that is not there is looked for elsewhere for a few seconds.
 
         Parameters
         ----------
@@ -157,6 +156,9 @@ class CameraSession(SessionControls):
                 self._become_bare(found)
             else:
                 self._become(*found)
+            if self.closed:  # meanwhile, by another thread
+                await self.close()
+                self.check_open()
 
     def _become(self, base: Address, identity: Identity) -> None:
         # A caller's word about the firmware is no identity; the MAC is.

@@ -1,12 +1,14 @@
 """Where frames wait for their consumers: the latest slot and the bounded in-order subscription.
 
-Both are filled on the loop's thread, which must never wait, and emptied on any other. A put costs no lock
+Both are filled on the loop's thread, which must never wait, and emptied on any other; `NextFrame` is for work
+on the loop itself. A put costs no lock
 while nobody waits: the frame is stored first and the list of waiters read after it, a waiter joins the list
 first and looks for the frame after, so one of the two always sees the other.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
 import time
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
     from espressoscope.model import Frame
 
-__all__ = ["Consumer", "LatestSlot", "Subscription", "Wakeup"]
+__all__ = ["Consumer", "LatestSlot", "NextFrame", "Subscription", "Wakeup"]
 
 _SLICE_S = 0.2
 """Longest uninterrupted wait: on Windows a lock that is waited for does not see Ctrl-C."""
@@ -180,3 +182,25 @@ class Subscription:
             return frames.popleft()
         except IndexError:
             return None
+
+
+class NextFrame:
+    """Takes one whole frame, for who waits on the loop's thread.
+
+    Attributes
+    ----------
+    frame : Future of Frame
+        Done with the first whole frame.
+    """
+
+    def __init__(self) -> None:
+        self.frame: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
+
+    def put(self, frame: Frame) -> bool:
+        """Take a frame."""
+        if frame.status in ("ok", "duplicate") and not self.frame.done():
+            self.frame.set_result(frame)
+        return False
+
+    def wake(self) -> None:
+        """Go on waiting: a link that has ended may be started again, and the caller bounds the wait."""

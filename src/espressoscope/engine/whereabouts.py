@@ -89,8 +89,9 @@ class Whereabouts:
         if self._lost_ns is None:
             self._lost_ns = now_ns
             self._next_search_ns = now_ns + int(_SEARCH_AFTER_S[0] * 1e9)
-        if isinstance(error, ConnectError) and error.reason is ConnectReason.NOT_A_CAMERA:
-            self._next_search_ns = min(self._next_search_ns, now_ns if self._searches == 0 else now_ns + 1)
+        replaced = isinstance(error, ConnectError) and error.reason is ConnectReason.NOT_A_CAMERA
+        if replaced and self._searches == 0:
+            self._next_search_ns = now_ns  # it cannot be here; the searches after this one take their time
         if self._locator is None or info.mac is None or now_ns < self._next_search_ns:
             return
         if self._search is None or self._search.done():
