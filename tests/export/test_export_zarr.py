@@ -62,6 +62,7 @@ with contextlib.redirect_stdout(io.StringIO()):  # napari-ome-zarr prints what i
         layers = viewer.open(f"{folder}/{name}", plugin="napari-ome-zarr")
         told[name] = [[x.name, x.data.shape, x.colormap.name, list(x.contrast_limits)] for x in layers]
         told[name + " scale"] = [float(layers[0].scale[0]), str(layers[0].units[0])]
+        told[name + " pixel"] = [[list(map(float, x.scale[-2:])), str(x.units[-1])] for x in layers[::3]]
         first = [np.asarray(layer.data[1]) for layer in layers]
         for number in range(0, len(first), 3):
             arrays[f"{name} {number // 3}"] = np.stack(first[number : number + 3], -1)
@@ -96,7 +97,7 @@ def tapes() -> dict[str, Tape]:
 def folder(tapes: dict[str, Tape], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run, what was made of it, and what others saw in that."""
     folder = tmp_path_factory.mktemp("zarr")
-    facts = {"A1": {"plate": "leaves", "well": "B3"}}
+    facts = {"A1": {"plate": "leaves", "well": "B3"}, ODD: {"pixel_um": 2.5}}
     run = es.open_run(write_run(folder / "run", tapes.values(), facts))
     es.export_run(run, "ome-zarr", folder / "long.zarr", cameras=["long"])
     es.export_run(run, "ome-zarr", folder / "side.zarr", cameras=["A1", ODD])
@@ -200,6 +201,7 @@ def test_images_side_by_side_in_napari(
     scale, unit = told["side.zarr scale"]
     assert scale == pytest.approx((times[-1] - times[0]) / 1e9 / 29)
     assert unit == "second"
+    assert told["side.zarr pixel"] == [[[1.0, 1.0], "pixel"], *[[[2.5, 2.5], "micrometer"]] * 2]
     shape, axes, channels = told["image"]
     assert (shape, channels) == ([30, 3, 48, 64], ["red", "green", "blue"])
     assert [axis["name"] for axis in axes] == ["t", "c", "y", "x"]

@@ -72,7 +72,9 @@ def group(attributes: dict[str, Any]) -> dict[str, Any]:
     return {"zarr_format": 3, "node_type": "group", "attributes": attributes}
 
 
-def image(name: str, interval_s: float, start_s: float = 0.0) -> dict[str, Any]:
+def image(
+    name: str, interval_s: float, start_s: float = 0.0, pixel_um: float | None = None
+) -> dict[str, Any]:
     """Describe an image: one level, its time axis in seconds, its colours as red, green and blue.
 
     Parameters
@@ -82,14 +84,18 @@ def image(name: str, interval_s: float, start_s: float = 0.0) -> dict[str, Any]:
         Mean time from one picture to the next; the true ones are a table beside it.
     start_s : float
         When it begins, on a time axis several images share.
+    pixel_um : float, optional
+        Size of a pixel, where it is known.
     """
+    space = {"type": "space"} if pixel_um is None else {"type": "space", "unit": "micrometer"}
     axes = [
         {"name": "t", "type": "time", "unit": "second"},
         {"name": "c", "type": "channel"},
-        {"name": "y", "type": "space"},
-        {"name": "x", "type": "space"},
+        {"name": "y", **space},
+        {"name": "x", **space},
     ]
-    scale: list[dict[str, Any]] = [{"type": "scale", "scale": [interval_s, 1.0, 1.0, 1.0]}]
+    size = pixel_um or 1.0
+    scale: list[dict[str, Any]] = [{"type": "scale", "scale": [interval_s, 1.0, size, size]}]
     if start_s:
         scale.append({"type": "translation", "translation": [start_s, 0.0, 0.0, 0.0]})
     window = {"min": 0, "max": 255, "start": 0, "end": 255}

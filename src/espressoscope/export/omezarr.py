@@ -229,7 +229,9 @@ def _write_image(
         "linked": linked,
     }
     attributes = {
-        "ome": metadata.image(image.name, image.interval_s, (image.first_ns - zero_ns) / 1e9),
+        "ome": metadata.image(
+            image.name, image.interval_s, (image.first_ns - zero_ns) / 1e9, chosen.recording.pixel_um
+        ),
         MARK: own,
     }
     write_json(folder / "zarr.json", metadata.group(attributes))
