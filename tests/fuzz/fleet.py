@@ -116,9 +116,7 @@ class Fleet:
             assert check_name(name) == name
             assert os.path.basename(name) == name
             assert name.isprintable()
-            assert member.url is None or (
-                member.url.isprintable() and "@" not in member.url.partition("?")[0]
-            )
+            assert member.url is None or (member.url.isprintable() and "@" not in member.url.split("/")[2])
             assert member.firmware.isprintable()
         repr(members)
         return len(members), len(draft.entries.plates), self._change(path, draft, data)

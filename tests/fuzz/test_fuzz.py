@@ -13,6 +13,7 @@ import pytest
 from espressoscope.errors import RecordingError, RemoteProtocolError
 from espressoscope.recording.layout import PROLOGUE_AT
 from espressoscope.timelapse.folder import read_plan
+from espressoscope.timelapse.ledger import read_line
 from espressoscope.wire.parser import ResponseParser
 from fuzz.campaign import HEAD, Finding, attempt, campaign, smaller
 from fuzz.segment import righted
@@ -140,4 +141,13 @@ def test_a_camera_of_a_name_that_no_folder_has_hides_no_other(folder: str) -> No
     cameras = [{"name": "x", "folder": folder}, {"name": "A1", "folder": "A1"}]
     data = json.dumps({"cameras": cameras}).encode() + b"\n=====\n"
     _, finding = attempt(TARGETS["facts"], data)
+    assert finding is None, finding.trace
+
+
+@pytest.mark.parametrize("due_ns", [-1, 8 * 10**25, 10**28])
+@pytest.mark.parametrize("moment", ["2027-01-15T08:02:00", "0001-01-01T00:00:00", ""])
+def test_a_point_at_an_impossible_time_is_a_damaged_line(due_ns: int, moment: str) -> None:
+    line = f"2,,taken,{moment},,{moment},1,0,6,6,1,3,0,0,{due_ns},\n"
+    assert read_line(line) is None
+    _, finding = attempt(TARGETS["lapse"], b"\n=====\n" + line.encode())
     assert finding is None, finding.trace

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from espressoscope.recording.files import GrowingFile, PartlyWritten, read_at
+from espressoscope.timelapse.schedule import LATEST_NS
 from espressoscope.timelapse.spans import iso_utc
 
 if TYPE_CHECKING:
@@ -116,9 +117,9 @@ def read_line(text: str) -> Line | None:
         whole = [int(row[i]) for i in (0, 6, 7, 8, 9, 10, 11, 12, 13, 14)]
         point, pictures, size, width, height, attempts, taken, missed, total, due_ns = whole
         began_ns, received_ns = _from_iso(row[3]), _from_iso(row[5])
-    except (ValueError, csv.Error):
+    except (ValueError, OverflowError, OSError, csv.Error):  # times that no system knows
         return None
-    if point < 0 or row[1] != iso_utc(due_ns):
+    if point < 0 or not 0 <= due_ns < LATEST_NS or row[1] != iso_utc(due_ns):
         return None
     return Line(
         point, due_ns, row[2], began_ns, received_ns, pictures, size, width, height, attempts, taken, missed,
