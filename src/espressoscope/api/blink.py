@@ -10,7 +10,7 @@ from espressoscope.errors import CameraError, UnsupportedError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from espressoscope.model import SetResult, Setting, SettingValue
+    from espressoscope.model import CameraInfo, SetResult, Setting, SettingValue
 
 __all__ = ["blink_lamp"]
 
@@ -19,6 +19,9 @@ _SHARE = 0.3
 
 
 class _Settable(Protocol):
+    @property
+    def info(self) -> CameraInfo: ...
+
     @property
     def settings(self) -> Mapping[str, Setting]: ...
 
@@ -35,6 +38,7 @@ def blink_lamp(camera: _Settable, times: int, pause_s: float) -> None:
     if lamp is None or not isinstance(brightness, int) or not 0 <= brightness <= (lamp.maximum or 0):
         raise UnsupportedError(
             "it has no lamp that could blink",
+            camera=camera.info.name,
             hint="Tell it by its picture (cover its lens with a finger), or by the MAC on its sticker",
         )
     bright = brightness or max(1, round(_SHARE * (lamp.maximum or 0)))
@@ -52,7 +56,9 @@ def blink_lamp(camera: _Settable, times: int, pause_s: float) -> None:
             for level in (0, bright) if brightness else (bright, 0):
                 result = camera.set(lamp=level, strict=False)["lamp"]
                 if not result.ok:
-                    raise UnsupportedError(f"its lamp does not obey: {result.message}")
+                    raise UnsupportedError(
+                        f"its lamp does not obey: {result.message}", camera=camera.info.name
+                    )
                 time.sleep(pause_s)
     except BaseException as error:
         # Also after Ctrl-C; what had gone wrong is the news.

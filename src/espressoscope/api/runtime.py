@@ -1,8 +1,7 @@
 """The one asyncio loop behind every synchronous call, in one daemon thread, counted by its users.
 
 It starts with the first open camera or search and ends with the last. A call from the loop's own thread would
-wait
-for itself and raises RuntimeError; a process made by fork has no such thread and gets a clear error.
+wait for itself and raises RuntimeError; a process made by fork has no such thread and gets a clear error.
 """
 
 from __future__ import annotations

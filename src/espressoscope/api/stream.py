@@ -26,10 +26,8 @@ class FrameStream:
     """What `Camera.stream` gives: an iterator over frames that can also be closed, or used in ``with``.
 
     In order; when the consumer is slower than the camera, the oldest waiting frames are dropped, which shows
-    as a
-    gap in `Frame.sequence` and in `dropped`. Ends when the camera is closed. Reconnects are silent, and
-    counted in
-    the camera's `stats`.
+    as a gap in `Frame.sequence` and in `dropped`. Ends when the camera is closed. Reconnects are silent, and
+    counted in the camera's `stats`.
     """
 
     def __init__(

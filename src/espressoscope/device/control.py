@@ -1,8 +1,7 @@
 """Control requests to one camera: one at a time, each on its own connection, with the device's own patience.
 
 The device serves requests strictly one after the other (one task per server), so a second one sent meanwhile
-would only
-fill one of its seven sockets.
+would only fill one of its seven sockets.
 """
 
 from __future__ import annotations

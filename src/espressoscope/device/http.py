@@ -1,10 +1,8 @@
 """One GET, one answer, one connection: how every control request travels.
 
 The whole request goes out in one write (half a request blocks the device's port for 5 s), requests are never
-pipelined,
-and the connection is closed by us (``Connection: close`` is ignored by esp_http_server, and an idle
-connection counts
-towards its seven sockets).
+pipelined, and the connection is closed by us (``Connection: close`` is ignored by esp_http_server, and an
+idle connection counts towards its seven sockets).
 """
 
 from __future__ import annotations

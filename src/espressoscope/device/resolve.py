@@ -1,9 +1,8 @@
 """Host names to addresses, without ever blocking the loop or leaving it waiting for a slow resolver.
 
 asyncio's own look-up runs in the loop's executor, whose threads are joined when the loop ends: a resolver
-that
-hangs for 30 s would hold `close` up as long. Here each look-up has a daemon thread of its own that nobody
-waits for.
+that hangs for 30 s would hold `close` up as long. Here each look-up has a daemon thread of its own that
+nobody waits for.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """Single pictures: one from `/capture`, a fresh one, or a paced row of them as a stream.
 
 A capture costs the device more than a frame: Matchboxscope writes its flash and may write its SD card after
-each
-(``saveImage`` in app_httpd.cpp), and while a stream runs a capture can freeze it until a reboot. So captures
-are never taken beside a
-stream, and never without being asked for.
+each (``saveImage`` in app_httpd.cpp), and while a stream runs a capture can freeze it until a reboot. So
+captures are never taken beside a stream, and never without being asked for.
 """
 
 from __future__ import annotations

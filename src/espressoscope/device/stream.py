@@ -268,8 +268,7 @@ async def open_stream(
     """Connect and ask for the stream; returns when the request is out, before any answer.
 
     The answer is not waited for: a camera whose only stream is taken accepts the connection and stays silent
-    until the
-    other viewer leaves.
+    until the other viewer leaves.
 
     Raises
     ------
