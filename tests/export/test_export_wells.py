@@ -25,11 +25,11 @@ def test_wells_of_the_fleet_file_make_a_plate(tmp_path: Path) -> None:
         # A time-lapse is a run as any other: it knows of the wells too.
         lapse = es.TimeLapse(
             es.FleetFile.load(tmp_path / "lab.toml").members.values(),
-            every=1,
-            count=2,
+            every=60,
+            count=1,
+            burst=2,
             path=tmp_path / "lapse",
             stagger=0,
-            window=1,
             force=True,
         )
         points = lapse.run()
@@ -37,25 +37,20 @@ def test_wells_of_the_fleet_file_make_a_plate(tmp_path: Path) -> None:
             name: {f.jpeg for f in [*camera.sent, *camera.captured]}
             for name, camera in zip(("left", "right"), cameras, strict=True)
         }
-    assert (points.state, points.taken + points.missed) == ("complete", 4)
-    for name, frames in (("run", 5), ("lapse", None)):
+    assert (points.state, points.taken) == ("complete", 2)
+    for name, frames in (("run", 5), ("lapse", 2)):
         is_a_plate(tmp_path / name, sent, frames)
 
 
-def is_a_plate(path: Path, sent: dict[str, set[bytes]], frames: int | None) -> None:
-    """Export it, and see that each camera is in its well, with so many frames or all there are."""
+def is_a_plate(path: Path, sent: dict[str, set[bytes]], frames: int) -> None:
+    """Export it, and see that each camera is in its well, with so many frames."""
     run = es.open_run(path)
     assert [(r.info["plate"], r.info["well"]) for r in run.values()] == [("leaves", "B3"), ("leaves", "C4")]
     assert all(frame.jpeg in sent[name] for name, recording in run.items() for frame in recording)
-    assert all(len(recording) > 0 for recording in run.values())
     done = es.export_run(run, "ome-zarr", path.with_suffix(".zarr"))
     plate = json.loads((done.path / "zarr.json").read_text())["attributes"]["ome"]["plate"]
     assert plate["name"] == "leaves"
     assert [well["path"] for well in plate["wells"]] == ["B/3", "C/4"]
     for name, well in (("left", "B/3"), ("right", "C/4")):
         told = json.loads((done.path / well / "0" / "zarr.json").read_text())["attributes"]["espressoscope"]
-        assert (told["camera"], told["frames"], told["linked"]) == (
-            name,
-            len(run[name]) if frames is None else frames,
-            True,
-        )
+        assert (told["camera"], told["frames"], told["linked"]) == (name, frames, True)
