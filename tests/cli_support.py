@@ -22,6 +22,8 @@ from support import REPO, wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from cli_forks import Forked, Forks
+
 MARK = "ESPRESSOSCOPE_TEST_MARK"
 MOST_MEMORY_MB = 250
 
@@ -46,21 +48,38 @@ def _without_screen() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in screen}
 
 
+def _forked(
+    forks: Forks | None, arguments: tuple[str, ...], cwd: Path | None, env: dict[str, str], *streams: Any
+) -> Forked | None:
+    if forks is None:
+        return None
+    with open(os.devnull, "rb") as nothing:
+        numbers = [each if isinstance(each, int) else each.fileno() for each in (nothing, *streams)]
+        return forks.start(arguments, cwd, env, numbers)
+
+
 class Process:
-    """A running command; everything it started carries its mark."""
+    """A running command; everything it started carries its mark or, forked, is of its session."""
 
     def __init__(
-        self, arguments: tuple[str, ...], cwd: Path | None, env: dict[str, str], stdout: Any
+        self,
+        arguments: tuple[str, ...],
+        cwd: Path | None,
+        env: dict[str, str],
+        stdout: Any,
+        forks: Forks | None = None,
     ) -> None:
         self._mark = uuid.uuid4().hex
         self._files = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115 (closed by `close`)
-        self.process = subprocess.Popen(
+        variables = {**_without_screen(), "PYTHONPATH": str(REPO / "src"), MARK: self._mark, **env}
+        out = self._files[0] if stdout is None else stdout
+        self.process = _forked(forks, arguments, cwd, variables, out, self._files[1]) or subprocess.Popen(
             [sys.executable, "-m", "espressoscope", *arguments],
             stdin=subprocess.DEVNULL,
-            stdout=self._files[0] if stdout is None else stdout,
+            stdout=out,
             stderr=self._files[1],
             cwd=cwd,
-            env={**_without_screen(), "PYTHONPATH": str(REPO / "src"), MARK: self._mark, **env},
+            env=variables,
             start_new_session=True,
         )
 
@@ -121,11 +140,13 @@ class Process:
         return peak_mb
 
     def descendants(self) -> list[int]:
-        """Processes that carry its mark."""
+        """Processes that carry its mark, or are of its session."""
         found = []
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                if f"{MARK}={self._mark}".encode() in (folder / "environ").read_bytes().split(b"\0"):
+                session = (folder / "stat").read_bytes().rpartition(b") ")[2].split()[3]
+                mark = f"{MARK}={self._mark}".encode()
+                if int(session) == self.process.pid or mark in (folder / "environ").read_bytes().split(b"\0"):
                     found.append(int(folder.name))
         return found
 
@@ -141,14 +162,23 @@ class Process:
 
 
 class Cli:
-    """Runs commands; the working folder is a temporary one."""
+    """Runs commands; the working folder is a temporary one.
 
-    def __init__(self, folder: Path) -> None:
+    Parameters
+    ----------
+    folder : Path
+        Where they work.
+    forks : Forks, optional
+        Saves them the start of an interpreter and the imports.
+    """
+
+    def __init__(self, folder: Path, forks: Forks | None = None) -> None:
         self.folder = folder
+        self._forks = forks
         self._started: list[Process] = []
 
     def start(self, *arguments: object, env: dict[str, str] | None = None, stdout: Any = None) -> Process:
-        process = Process(tuple(map(str, arguments)), self.folder, env or {}, stdout)
+        process = Process(tuple(map(str, arguments)), self.folder, env or {}, stdout, self._forks)
         self._started.append(process)
         return process
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cli_forks import Forks
 from cli_support import Cli
 from espressoscope.sim import SimulatedCamera
 
@@ -14,10 +15,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks | None]:
+    """What starts the command line quickly; None where that cannot be."""
+    if not Forks.possible():
+        yield None
+        return
+    with Forks() as found:
+        yield found
+
+
 @pytest.fixture
-def cli(tmp_path: Path) -> Iterator[Cli]:
-    """The command line in a folder of its own."""
-    runner = Cli(tmp_path)
+def cli(tmp_path: Path, forks: Forks | None, request: pytest.FixtureRequest) -> Iterator[Cli]:
+    """The command line in a folder of its own; for tests marked fresh always started the long way."""
+    fresh = request.node.get_closest_marker("fresh") is not None
+    runner = Cli(tmp_path, None if fresh else forks)
     yield runner
     runner.close()
 

@@ -35,12 +35,14 @@ def port_of(address: str) -> str:
 # --- the program itself
 
 
+@pytest.mark.fresh
 def test_version_is_the_package_version(cli: Cli) -> None:
     import espressoscope
 
     assert cli.run("--version").out == f"espressoscope {espressoscope.__version__}\n"
 
 
+@pytest.mark.fresh
 def test_help_lists_every_command(cli: Cli) -> None:
     result = cli.run("--help")
     assert result.code == 0
@@ -57,6 +59,7 @@ def test_each_help_has_examples_and_json(cli: Cli, command: str) -> None:
     assert "JSON" in result.out.partition("Options:")[0]
 
 
+@pytest.mark.fresh
 def test_without_a_command_it_shows_its_help_and_fails(cli: Cli) -> None:
     result = cli.run()
     assert (result.code, result.out) == (2, "")
@@ -144,6 +147,7 @@ def test_wrong_use_is_told_once_and_ends_with_2(
 # --- discover
 
 
+@pytest.mark.fresh
 def test_discover_tells_what_the_camera_is(cli: Cli, matchbox: SimulatedCamera, address: str) -> None:
     where = ("--network", "127.0.0.1/32", "--port", port_of(address))
     result = cli.run("discover", *where, "--json")
@@ -173,6 +177,7 @@ def test_discover_says_what_to_try_when_there_is_none(cli: Cli) -> None:
 # --- status and set
 
 
+@pytest.mark.fresh
 def test_status_gives_typed_values(cli: Cli, address: str) -> None:
     result = cli.run("status", address, "--json")
     assert result.code == 0
@@ -183,6 +188,7 @@ def test_status_gives_typed_values(cli: Cli, address: str) -> None:
     assert isinstance(status["quality"], int)
 
 
+@pytest.mark.fresh
 def test_status_shows_value_range_and_words(cli: Cli, matchbox: SimulatedCamera, address: str) -> None:
     text = cli.run("status", address).out
     assert matchbox.stream_url in text
@@ -191,6 +197,7 @@ def test_status_shows_value_range_and_words(cli: Cli, matchbox: SimulatedCamera,
     assert re.search(r"min_frame_time +0 +0 to 2000 ms", text)
 
 
+@pytest.mark.fresh
 def test_set_reports_each_setting(cli: Cli, matchbox: SimulatedCamera, address: str) -> None:
     result = cli.run("set", address, "quality=20", "framesize=qvga", "hmirror=on", "--json")
     assert result.code == 0
@@ -236,6 +243,7 @@ def test_a_setting_that_cannot_be_is_not_sent(
 # --- snap
 
 
+@pytest.mark.fresh
 def test_snap_writes_the_bytes_the_camera_sent(
     cli: Cli, matchbox: SimulatedCamera, address: str, tmp_path: Path
 ) -> None:
@@ -267,6 +275,7 @@ def test_snap_never_replaces_a_file(cli: Cli, address: str, tmp_path: Path) -> N
     assert len(list((tmp_path / "folder").iterdir())) == 2
 
 
+@pytest.mark.fresh
 def test_snap_takes_one_large_picture(cli: Cli, matchbox: SimulatedCamera, address: str) -> None:
     (shot,) = cli.run("snap", address, "--framesize", "SVGA", "--json").objects
     assert (shot["width"], shot["height"]) == (800, 600)
@@ -290,6 +299,7 @@ def test_snap_of_several_goes_on_when_one_fails(cli: Cli, address: str, tmp_path
 # --- stream
 
 
+@pytest.mark.fresh
 def test_stream_tells_of_each_frame(cli: Cli, matchbox: SimulatedCamera, address: str) -> None:
     result = cli.run("stream", address, "--frames", "5", "--json")
     assert result.code == 0
@@ -302,6 +312,7 @@ def test_stream_tells_of_each_frame(cli: Cli, matchbox: SimulatedCamera, address
     assert "5 frames" in result.err
 
 
+@pytest.mark.fresh
 def test_stream_stores_frames_as_sent(
     cli: Cli, matchbox: SimulatedCamera, address: str, tmp_path: Path
 ) -> None:
@@ -360,6 +371,7 @@ def test_stream_survives_a_camera_that_cuts_the_line(
 # --- simulate
 
 
+@pytest.mark.fresh
 def test_simulate_says_where_its_cameras_are_and_serves(cli: Cli) -> None:
     running = cli.start(
         "simulate", "-n", "3", "--port", "0", "--firmware", "matchboxscope,esphome", "--framesize", "QQVGA",

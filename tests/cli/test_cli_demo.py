@@ -51,6 +51,7 @@ def taken(*ports: int) -> Iterator[None]:
         yield
 
 
+@pytest.mark.fresh
 def test_demo_leaves_pictures_of_every_camera(cli: Cli, tmp_path: Path) -> None:
     result = cli.run("demo", "--cameras", "3", "--seconds", "1.5")
     assert result.code == 0, result
@@ -87,6 +88,7 @@ def test_demo_for_programs_and_a_second_time(cli: Cli) -> None:
 
 @pytest.mark.parametrize("step", ["1. ", "2. ", "3. ", "4. "])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.fresh
 def test_demo_ends_at_every_moment(cli: Cli, step: str, number: int) -> None:
     running = cli.start("demo", "--cameras", "2", "--seconds", "60")
     running.wait_for(step)
@@ -96,6 +98,7 @@ def test_demo_ends_at_every_moment(cli: Cli, step: str, number: int) -> None:
     assert "Error" not in result.err
 
 
+@pytest.mark.fresh
 def test_demo_that_is_killed_takes_its_simulator_along(cli: Cli) -> None:
     running = cli.start("demo", "--cameras", "1", "--seconds", "60")
     running.wait_for("4. ")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
 
+@pytest.mark.fresh
 def test_a_healthy_camera(cli: Cli) -> None:
     with SimulatedCamera(framesize="VGA", fps=10, side_delays=False) as camera:
         result = cli.run("doctor", camera.url)
@@ -59,6 +60,7 @@ def test_findings_come_as_they_are_made(cli: Cli) -> None:
 
 @posix
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.fresh
 def test_it_can_be_stopped(cli: Cli, number: int, code: int) -> None:
     with SimulatedCamera(framesize="VGA", side_delays=False, faults=["silent-second"]) as camera:
         running = cli.start("doctor", camera.url)
@@ -99,6 +101,7 @@ def test_hostile_names(cli: Cli) -> None:
             assert "[red]x" in result.out
 
 
+@pytest.mark.fresh
 def test_without_a_camera_it_looks_at_the_network(cli: Cli) -> None:
     """Allowed to look on loopback only, at ports where nobody is."""
     with socket.create_server(("127.0.0.1", 0)):

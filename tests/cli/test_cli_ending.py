@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cli_support import Cli
     from espressoscope.sim import SimulatedCamera
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+pytestmark = [pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX"), pytest.mark.fresh]
 ENDS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 

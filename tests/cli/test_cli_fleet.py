@@ -140,6 +140,7 @@ def test_a_broken_file_is_told_and_left(cli: Cli, lab: Path) -> None:
 # ---- add and list
 
 
+@pytest.mark.fresh
 def test_cameras_are_added_by_address(cli: Cli, boards: list[SimulatedCamera], tmp_path: Path) -> None:
     where = [boards[0].url, boards[1].url.removeprefix("http://"), "127.0.0.1:1"]
     result = cli.run("fleet", "add", *where, "--file", "new.toml", "--json")
@@ -172,6 +173,7 @@ def test_cameras_are_added_as_a_search_finds_them(cli: Cli, lab: Path, boards: l
     assert "no camera was found" in cli.fails(1, "fleet", "add", "--network", "127.0.0.1", "--port", "1")
 
 
+@pytest.mark.fresh
 def test_the_list(cli: Cli, lab: Path, boards: list[SimulatedCamera], tmp_path: Path) -> None:
     result = cli.run("fleet", "list", "--json")
     assert result.code == 0
@@ -302,6 +304,7 @@ def test_an_unknown_name_is_told_with_those_there_are(cli: Cli) -> None:
 # ---- profiles
 
 
+@pytest.mark.fresh
 def test_a_profile_is_given_compared_and_remembered(
     cli: Cli, lab: Path, boards: list[SimulatedCamera]
 ) -> None:
@@ -354,6 +357,7 @@ def test_one_camera_that_fails_keeps_the_others_from_nothing(
     assert "profile" not in read(lab)["cameras"]["dead"]
 
 
+@pytest.mark.fresh
 def test_profiles_are_saved_listed_and_forgotten(cli: Cli, lab: Path, boards: list[SimulatedCamera]) -> None:
     boards[0].sensor.set("quality", 17)
     result = cli.run("fleet", "profile", "save", "root", "--from", "A1", "--json")
@@ -383,6 +387,7 @@ def lamps(board: SimulatedCamera) -> list[int]:
 
 
 @pytest.mark.usefixtures("lab")
+@pytest.mark.fresh
 def test_identify_blinks_and_restores(cli: Cli, boards: list[SimulatedCamera]) -> None:
     boards[0].sensor.set("lamp", 60)
     result = cli.run("identify", "A1", "--times", "2", "--json")

@@ -67,6 +67,7 @@ def wait_for_line(running: Process, **wanted: object) -> dict[str, object]:
 # --- for programs
 
 
+@pytest.mark.fresh
 def test_json_is_a_line_for_each_camera_a_second(cli: Cli, two: list[SimulatedCamera]) -> None:
     result = cli.run("watch", *urls(two), "--seconds", "3", "--json")
     assert result.code == 0, result
@@ -179,6 +180,7 @@ def test_a_hostile_name_does_not_speak_to_the_terminal(cli: Cli) -> None:
 
 
 @posix
+@pytest.mark.fresh
 def test_the_table_on_a_terminal(cli: Cli, two: list[SimulatedCamera], nobody: str) -> None:
     terminal = Terminal(150, 20)
     try:

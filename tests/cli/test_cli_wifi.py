@@ -34,6 +34,7 @@ def camera() -> Iterator[SimulatedCamera]:
         yield running
 
 
+@pytest.mark.fresh
 def test_the_password_from_the_environment(cli: Cli, camera: SimulatedCamera) -> None:
     running = cli.start("wifi", camera.url, "--ssid", "lab", "--timeout", "7", "--verbose", "--json", env=ENV)
     running.lines(2)
@@ -121,6 +122,7 @@ def test_there_is_no_option_for_the_password(cli: Cli) -> None:
 
 
 @posix
+@pytest.mark.fresh
 def test_ctrl_c(cli: Cli, camera: SimulatedCamera) -> None:
     running = cli.start("wifi", camera.url, "--ssid", "lab", "--json", env=ENV)
     wait_until(lambda: running.out.count("\n") >= 2, 20, what="two steps")
