@@ -110,9 +110,9 @@ def _back(states: str, words: str = "", rises: str = "", may: str = "", *, brief
     return cell(states, words, rises, may, WITHIN_S, brief=brief)
 
 
-def _silent(words: str, *, damaged: str, **more: Expected | str) -> Cells:
+def _silent(words: str, *, damaged: str, besides: str = "", **more: Expected | str) -> Cells:
     """Give what streams see of a camera that falls silent for longer than 6 s."""
-    counts, may = f"reconnects {damaged}".strip(), "" if damaged else "damaged"
+    counts, may = f"reconnects {damaged}".strip(), besides if damaged else "damaged"
     return {
         "stream": _back("slow, away, raises", _MUTE, counts, may),
         "latest": _back("none, raises", words),
@@ -120,7 +120,9 @@ def _silent(words: str, *, damaged: str, **more: Expected | str) -> Cells:
         "record": _back("waits", "", damaged, may),
         "view": _back("waits", "", "failed" if damaged else "", "" if damaged else "failed"),
         "watch": _back("slow, away", _MUTE, counts, may),
-        "napari": _back("slow, away, tile no signal", _MUTE, "drops" if damaged else "", "tile stale, drops"),
+        "napari": _back(
+            "slow, away, tile no signal", _MUTE, "drops" if damaged else "", f"tile stale, drops, {besides}"
+        ),
         **more,
     }
 
@@ -176,7 +178,7 @@ def _out_of_step() -> Cells:
 _ROWS: Final[Mapping[str, Cells]] = {
     "slow": {
         "stream": _back("slow, raises", _DRIPS),
-        "latest": _back("none, raises", "no frame for N s"),
+        "latest": _back("none, raises", "no frame for N s | no whole picture came for N s"),
         "snap": _back("waits"),
         "record": _back("waits"),
         "view": _back("waits"),
@@ -185,8 +187,10 @@ _ROWS: Final[Mapping[str, Cells]] = {
         "napari": _back("slow, tile no signal", _DRIPS, "", "tile stale"),
     },
     "stall": _silent(
-        "no frame for N s",
+        f"no frame for N s | {_MUTE}",
         damaged="damaged",
+        # Where it lasts longer than 14 s, the next connection waits behind the one that has been given up.
+        besides="busy, in use",
         **{"time-lapse": _back("missed", _STILL_BUSY, "missed")},
     ),
     "cut": {
@@ -230,7 +234,7 @@ _ROWS: Final[Mapping[str, Cells]] = {
     },
     "silent-second": {
         "stream": _back("busy, away, raises", _BUSY, "reconnects damaged"),
-        "latest": _back("none, raises", _BROKE),
+        "latest": _back("none, raises", f"{_BROKE} | {_BUSY}"),
         "snap": _back("waits"),
         "record": _back("waits", "", "damaged"),
         "view": _back("waits", "", "failed"),

@@ -95,7 +95,7 @@ def _row(name: str, consumer: str, expected: Expected, times: Mapping[str, float
     if expected.within_s is not None:
         time_s = times.get(key_of(name, consumer))
         back = "not measured" if time_s is None else f"{time_s:.1f} s"
-    says = f"{expected.words}{' (briefly)' if expected.brief else ''}"
+    says = f"{expected.words.replace(' | ', '; or ')}{' (briefly)' if expected.brief else ''}"
     return f"| {who.title} | {lasts} | {says} | {', '.join(sorted(expected.rises))} | {back} |"
 
 

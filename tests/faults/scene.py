@@ -60,6 +60,7 @@ class Strike:
 
     def begin(self) -> None:
         """Let it strike."""
+        self.began.stamp()
         self._fault.__enter__()
         if self.case.breaks:
             # It concerns who comes anew: open connections are broken, so that all do.
@@ -68,8 +69,9 @@ class Strike:
 
     def end(self) -> None:
         """Let it be over."""
+        at_s = time.monotonic()  # before the camera hears of it: what comes then comes afterwards
         self._fault.__exit__(None, None, None)
-        self.ended.now()
+        self.ended.now(at_s)
 
     @property
     def hits(self) -> int:

@@ -27,7 +27,8 @@ class Expected:
     states : frozenset of str
         What is seen while it lasts, besides what is usual, no more and no less.
     words : str
-        What is said, among other things; "" when nothing may be. N stands for a number.
+        What is said, among other things; "" when nothing may be. N stands for a number, ``|`` between two
+        for either: it depends on the moment of asking.
     rises : frozenset of str
         Counters that must rise; no others may.
     may : frozenset of str
@@ -48,7 +49,8 @@ class Expected:
     @property
     def pattern(self) -> re.Pattern[str]:
         """What `words` stand for."""
-        return re.compile(re.sub(r"\bN\b", r"[\\d.]+", re.escape(self.words)))
+        either = "|".join(map(re.escape, self.words.split(" | ")))
+        return re.compile(re.sub(r"\bN\b", r"[\\d.]+", either))
 
     def complaints(self, seen: Seen) -> list[str]:
         """Compare."""
@@ -139,11 +141,15 @@ class Moment:
         self.at_s: float | None = None
         self._event = threading.Event()
 
-    def now(self) -> None:
-        """It happens."""
+    def now(self, at_s: float | None = None) -> None:
+        """It happens, or has happened at this time."""
         if self.at_s is None:
-            self.at_s = time.monotonic()
-            self._event.set()
+            self.at_s = time.monotonic() if at_s is None else at_s
+        self._event.set()
+
+    def stamp(self) -> None:
+        """It is about to happen: from now on all counts as after it, who waits goes on waiting."""
+        self.at_s = time.monotonic()
 
     def __bool__(self) -> bool:
         return self.at_s is not None

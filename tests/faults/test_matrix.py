@@ -88,6 +88,7 @@ STRUCK = Seen({"slow"}, {"no whole picture for 4 s"}, {"damaged": 2}, 1.0)
         (cell("slow", "no whole picture for N s", "damaged", within=0.5), STRUCK, False),
         (cell("slow", "no whole picture for N s", "damaged", within=2), WELL, False),
         (cell("slow", "another viewer", "damaged", within=2), STRUCK, False),
+        (cell("slow", "another viewer | no whole picture for N s", "damaged", within=2), STRUCK, True),
         (cell("slow", "", "damaged"), STRUCK, False),
         (cell("slow, busy", "no whole", "damaged"), STRUCK, False),
         (cell("", "no whole", "damaged", "slow"), STRUCK, True),
