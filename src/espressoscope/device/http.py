@@ -245,10 +245,11 @@ class _Exchange(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.answer.done():
+            before = "without an answer" if self._head is None else "before the answer was whole"
             self._fail(
                 exc
                 or RemoteProtocolError(
-                    "the connection was closed without an answer",
+                    f"the connection was closed {before}",
                     offset=self.parser.offset,
                     hint="The camera may be restarting, or this is no camera",
                 )
