@@ -22,8 +22,10 @@ def main(addresses: list[str]) -> None:
     print(f"grid.png: {len(addresses)} cameras, {grid.shape[1]} x {grid.shape[0]} pixels")
 
 
+if sys.argv[1:2] in ([], ["-h"], ["--help"]):
+    sys.exit(__doc__)
 if sys.argv[1:] == ["--simulate"]:
     with simulate(4, port=0) as cameras:
         main([camera.url for camera in cameras])
 else:
-    main(sys.argv[1:] or sys.exit(__doc__))
+    main(sys.argv[1:])

@@ -31,8 +31,10 @@ def main(addresses: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] in ([], ["-h"], ["--help"]):
+        sys.exit(__doc__)
     if sys.argv[1:] == ["--simulate"]:
         with simulate(6, port=0) as cameras:
             main([camera.url for camera in cameras])
     else:
-        main(sys.argv[1:] or sys.exit(__doc__))
+        main(sys.argv[1:])

@@ -8,7 +8,7 @@ and `files` (pictures on disk), one module per command or two. Imports the publi
 import contextlib
 import os
 import sys
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 __all__ = ["main"]
 
@@ -21,6 +21,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     arguments : list of str, optional
         Without the program's name; else this process's own.
     """
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:  # closed by who started this, or Windows has given none
+            setattr(sys, name, _nowhere(number))
     for stream in (sys.stdout, sys.stderr):
         # A name the terminal's encoding cannot show costs a question mark, not the command.
         if hasattr(stream, "reconfigure"):
@@ -61,6 +64,18 @@ def _meant(said: str, context: Any) -> str:
         return ""
     near = difflib.get_close_matches(wrong[1].lower(), context.command.list_commands(context), 1)
     return f"Did you mean {near[0]}? " if near else ""
+
+
+def _nowhere(number: int) -> TextIO:
+    """Open what takes every word, under this number if it is free: or else the next socket has it."""
+    descriptor = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.fstat(number)
+    except OSError:
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+        descriptor = number
+    return open(descriptor, "w", encoding="utf-8", closefd=False)
 
 
 def leave(code: int) -> NoReturn:

@@ -153,7 +153,7 @@ class _Demo:
             self._run.code = FAILED
             say_why_none(self._out, narrowed=False)
             return []
-        return infos[: most or MOST_CAMERAS]
+        return infos[:most]
 
     # --- setting and streaming
 

@@ -94,12 +94,12 @@ def add(
             with meant():
                 before = lab.find_camera(info)
                 after = lab.add(info, name)
-            states.append(
-                (after.name, "added" if before is None else "known" if after == before else "updated")
-            )
+            states.append((info, "added" if before is None else "known" if after == before else "updated"))
         lab.save()
-        for known, state in states:
-            member = lab.members[known]
+        for info, state in states:
+            member = lab.find_camera(info)
+            # Under another name, if somebody else has added it meanwhile.
+            assert member is not None
             run.out.json(**member_keys(member), state=state)
             run.out.say(f"{clean(member.name):<24}  {clean(member.info.shown.url):<28}  {state}")
         if states:

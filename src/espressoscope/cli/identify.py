@@ -46,9 +46,11 @@ def identify(
 
 
 def _other_ways(typed: str, info: es.CameraInfo) -> list[str]:
+    # An address that was typed may have a password in it.
+    address = info.url.removeprefix("http://") if "@" in typed or "?" in typed else typed
     ways = [
-        f"espressoscope watch {typed}: cover lenses one by one; with its own covered its KB/s drop",
-        f"espressoscope snap {typed}: its picture shows where it looks",
+        f"espressoscope watch {address}: cover lenses one by one; with its own covered its KB/s drop",
+        f"espressoscope snap {address}: its picture shows where it looks",
         "Switch boards off one by one: espressoscope fleet list --check tells which does not answer",
     ]
     if info.mac:

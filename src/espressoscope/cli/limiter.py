@@ -1,10 +1,13 @@
 """``--fps-limit`` for a whole fleet: set at the start, and on cameras that come later when they do."""
 
+import logging
 import threading
 
 import espressoscope as es
 
 __all__ = ["Limiter"]
+
+_log = logging.getLogger(__name__)
 
 _LOOK_S = 0.5
 _JOIN_S = 2.0
@@ -68,6 +71,7 @@ class Limiter:
                     waiting += self._note({name: self._set_on(name)})
         except Exception as error:  # noqa: BLE001 (a thread's boundary; raised by `start`, or the fleet is closed)
             self._trouble = error
+            _log.debug("setting the fps limit ended", exc_info=error)
         finally:
             self._first.set()
 

@@ -27,7 +27,7 @@ from espressoscope.cli.fleet_table import FleetTable, Row
 from espressoscope.cli.limiter import Limiter
 from espressoscope.cli.output import Output
 
-__all__ = ["watch"]
+__all__ = ["clock", "watch"]
 
 _JSON_S = 1.0
 _REDRAW_S = 0.25
@@ -176,7 +176,7 @@ class _Watch:
         past_s = time.monotonic() - self._began
         if self._seconds is not None:
             return f"{max(0.0, self._seconds - past_s):.0f} s left, Ctrl-C ends"
-        return f"{past_s // 60:.0f}:{past_s % 60:02.0f}, Ctrl-C ends"
+        return f"{clock(past_s)}, Ctrl-C ends"
 
     def _tell_refusals(self) -> None:
         """Say once of each camera that it did not take the limit."""
@@ -218,6 +218,12 @@ class _Watch:
 
 def _keys(stats: es.StreamStats) -> Mapping[str, Any]:
     return {field.name: getattr(stats, field.name) for field in dataclasses.fields(stats)}
+
+
+def clock(past_s: float) -> str:
+    """Write a time as minutes and seconds."""
+    minutes, seconds = divmod(int(past_s), 60)
+    return f"{minutes}:{seconds:02}"
 
 
 class _Schedule:

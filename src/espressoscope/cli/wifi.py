@@ -93,7 +93,7 @@ def _password(ssid: str) -> str:
     given = os.environ.pop(_VARIABLE, None)  # not for programs that this one starts
     if given is not None:
         return given
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise WrongUse(
             "no password: there is nobody to ask", f"Put it into the variable {_VARIABLE}, or use a terminal"
         )
