@@ -97,9 +97,9 @@ def crowd(seconds: float, number: int = 8, rate: float = 3e6) -> dict[str, Any]:
     with Lan() as lan, contextlib.ExitStack() as stack:
         hosts = [f"10.77.0.{20 + each}" for each in range(number)]
         urls = [a_camera(lan, address=host, number=each)["url"] for each, host in enumerate(hosts)]
-        watches = [stack.enter_context(watching(url, each)) for each, url in enumerate(urls)]
         before = lan.air(rate=rate, delay_s=0.003)
-        time.sleep(2.0)  # the queues fill
+        watches = [stack.enter_context(watching(url, each)) for each, url in enumerate(urls)]
+        time.sleep(1.0)  # the queues fill
         begun = now_ns()
         time.sleep(seconds)
         ended = now_ns()

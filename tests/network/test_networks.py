@@ -13,18 +13,20 @@ from network.run import play_all
 if TYPE_CHECKING:
     from support import PrivateNetwork
 
-# Name, and seconds that it is looked at. Those that mostly wait come first.
+# Name, and seconds that it is looked at. Those that mostly wait come first. The first has a link that is down
+# for ten seconds in it.
 SHORT = (
     ("grabbed", 0.5),
     ("moved-cws", 0.5),
     ("stolen", 0.5),
     ("duplicate", 2.0),
-    ("down", 8.0),
     ("crowd", 5.0),
     ("loss30", 7.0),
-    ("loss5", 5.0),
     ("radio", 5.0),
 )
+
+
+pytestmark = pytest.mark.timeout(400)  # all are run for the first, on a machine that may be busy
 
 
 @pytest.fixture(scope="module")
