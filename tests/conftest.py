@@ -81,6 +81,11 @@ BEGUN_FIRST = (
     "tests/cli/test_cli_watch.py",
     "tests/test_dev.py",
     "tests/timelapse/test_real_time.py",
+    "tests/network/test_networks.py",
+    "tests/strangers/test_clients.py",
+    "tests/soak/test_napari_soak.py",
+    "tests/benchmarks/test_benchmarks.py",
+    "tests/lab/test_doctor_network.py",
 )
 
 
