@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import random
 import re
-import resource
 import signal
+import sys
 import time
 import traceback
 from dataclasses import dataclass, field
@@ -130,19 +131,38 @@ def _ring(number: int, frame: object) -> None:
     raise TooSlow(f"more than {LONGEST_S:g} s")
 
 
-def attempt(target: Target, data: bytes) -> tuple[Hashable, Finding | None]:
-    """Try one input."""
+@contextlib.contextmanager
+def _limited() -> Iterator[None]:
+    """Have it end when it takes too long, where there are such clocks: not on Windows."""
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
     before = signal.signal(signal.SIGVTALRM, _ring)
     signal.setitimer(signal.ITIMER_VIRTUAL, LONGEST_S)
     try:
-        return target.check(data), None
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def _memory_mb() -> int:
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def attempt(target: Target, data: bytes) -> tuple[Hashable, Finding | None]:
+    """Try one input."""
+    try:
+        with _limited():
+            return target.check(data), None
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is what is looked for
         return None, Finding(key_of(error), data, traceback.format_exc())
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
 
 
 def smaller(target: Target, finding: Finding, tries: int = 400) -> Finding:
@@ -217,5 +237,5 @@ def campaign(
         ):
             break
     figures.paths = len(seen)
-    figures.memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    figures.memory_mb = _memory_mb()
     return figures

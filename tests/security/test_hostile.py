@@ -8,7 +8,6 @@ import gzip
 import json
 import logging
 import re
-import resource
 import shlex
 import socket
 import sys
@@ -39,6 +38,7 @@ MB = 1 << 20
 
 
 def peak_mb() -> float:
+    resource = pytest.importorskip("resource", reason="not on Windows")
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
