@@ -248,7 +248,9 @@ def _plate(camera: Camera, folder: Path) -> None:
             states = lambda number: str(screen.state(names[number]).name)  # noqa: E731
             camera.wait(lambda: states(8) == "NO_SIGNAL" and states(15) == "FROZEN")
             camera.fit()
-            camera.wait_s(5.0)  # every label is written anew in its turn
+            words = lambda number: screen.judging.words["mosaic", names[number]]  # noqa: E731
+            camera.wait(lambda: "NO SIGNAL" in words(8) and "FROZEN" in words(15))
+            camera.wait_s(1.0)  # every label is written anew in its turn
             camera.shoot("napari-plate", cameras)
 
 

@@ -11,15 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import espressoscope as es
 from espressoscope import sim
 
 pytest.importorskip("napari")
 
+from espressoscope.napari_plugin.hook_panel import HookPanel
+from espressoscope.napari_plugin.record_panel import RecordPanel
 from espressoscope.napari_plugin.sample_data import open_widget
+from espressoscope.napari_plugin.snap_panel import SnapPanel
 from support import REPO, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     import napari
 
@@ -146,6 +151,60 @@ def test_sample_data_of_the_menu(viewer: napari.Viewer, qtbot: Any) -> None:
     qtbot.waitUntil(
         lambda: all(widget.table.cameras.text(name, 1) == "live" for name in names), timeout=PATIENCE_MS
     )
+    # Another sample takes the place of the first, whose program ends; and so does that of cameras removed.
+    (simulator,) = widget.session._roster._simulators
+    program = simulator._process
+    assert program is not None
+    viewer.open_sample("espressoscope", "simulated-1")
+    qtbot.waitUntil(
+        lambda: len(widget.session.names) == 1 and widget.session.names[0] not in names,
+        timeout=2 * PATIENCE_MS,
+    )
+    assert program.wait(10) is not None
+    (simulator,) = widget.session._roster._simulators
+    program = simulator._process
+    assert program is not None
+    widget.session.remove(widget.session.names)
+    qtbot.waitUntil(lambda: not widget.session.names and program.poll() is not None, timeout=PATIENCE_MS)
     widget.shut_down()
     assert widget.session.wait_closed(10)
     viewer.window.remove_dock_widget(widget)
+
+
+SLOW = """
+import time
+
+def slow(frame):
+    time.sleep(0.7)
+    return frame.image()
+"""
+
+
+def test_closing_amid_a_recording_a_function_and_a_snap(
+    viewer: napari.Viewer, qtbot: Any, camera: sim.SimulatedCamera, tmp_path: Path
+) -> None:
+    dock, widget = viewer.window.add_plugin_dock_widget("espressoscope", "Live cameras")
+    session = widget.session
+    session.add([camera.url])
+    (record,), (hook,), (snap,) = (widget.findChildren(kind) for kind in (RecordPanel, HookPanel, SnapPanel))
+    qtbot.waitUntil(lambda: widget.screen.passes > 2 and record.record.isEnabled(), timeout=PATIENCE_MS)
+    record.folder.setText(str(tmp_path))
+    record.name.setText("run")
+    record.record.click()
+    (tmp_path / "hooks.py").write_text(SLOW, encoding="utf-8")
+    hook.source.setText(f"{tmp_path / 'hooks.py'}:slow")
+    hook.start.click()
+    (name,) = session.names
+    qtbot.waitUntil(
+        lambda: record.figures is not None and record.figures.frames > 3 and session.pictures.has_hook(name),
+        timeout=PATIENCE_MS,
+    )
+    snap.snap.click()
+    viewer.window.remove_dock_widget(dock)
+    assert session.closed
+    assert session.wait_closed(10)
+    wait_until(lambda: not ours(), 10, what="the end of all threads")
+    run = es.open_run(tmp_path / "run")
+    assert len(run[name]) > 3
+    assert not run[name].unreadable
+    qtbot.waitUntil(lambda: not len(viewer.layers), timeout=PATIENCE_MS)

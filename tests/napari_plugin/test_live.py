@@ -302,6 +302,10 @@ def test_labels_tell_name_rate_and_age() -> None:
     assert label_of("A1", TileState.STALE, 3.2, 9.0, False, slow=True) == "A1  3 s old, not live"
     assert "FROZEN" in label_of("A1", TileState.FROZEN, 0.1, 9.0, True)
     assert label_of("A1", TileState.NO_SIGNAL, 7.0, 9.0, True) == "A1  NO SIGNAL for 7 s"
+    assert (
+        label_of("A1", TileState.NO_SIGNAL, None, 0.0, True, waiting_s=12.3) == "A1  no picture yet, for 12 s"
+    )
+    assert label_of("A1", TileState.NO_SIGNAL, None, 0.0, False) == "A1  no picture yet, not live"
     states = [state_of(age_s, True, None) for age_s in (None, 0.1, 2.1, 6.1)]
     assert states == [TileState.NO_SIGNAL, TileState.LIVE, TileState.STALE, TileState.NO_SIGNAL]
     assert state_of(0.1, False, None) is TileState.STALE

@@ -32,6 +32,14 @@ def decoded(data: bytes) -> NDArray[np.uint8]:
         return np.asarray(image.convert("RGB"))
 
 
+def colours(picture: NDArray[np.uint8]) -> int:
+    """Count the colours of a picture."""
+    red, green, blue = np.moveaxis(picture.astype(np.uint32), -1, 0)
+    seen = np.zeros(1 << 24, bool)
+    seen[(red << 16) | (green << 8) | blue] = True
+    return int(seen.sum())
+
+
 def script() -> Any:
     spec = importlib.util.spec_from_file_location("screenshots", REPO / "docs" / "screenshots.py")
     assert spec is not None
@@ -57,18 +65,19 @@ def test_pictures_of_the_walk_show_what_it_says(viewer: napari.Viewer, tmp_path:
     pages = [(REPO / page).read_text(encoding="utf-8") for page in ("docs/napari.md", "README.md")]
     assert set(re.findall(r"images/(napari-\w+)\.png", pages[0])) == set(camera.pictures)
     assert "docs/images/napari-" in pages[1]
+    taken: dict[str, NDArray[np.uint8]] = {}
     for name, picture in camera.pictures.items():
         data = screenshots.encode(picture)
         assert len(data) < MOST_BYTES
-        shown = decoded(data)
-        assert len(np.unique(shown.reshape(-1, 3), axis=0)) > 20, f"{name} is empty"
+        shown = taken[name] = decoded(data)
+        assert colours(shown) > 20, f"{name} is empty"
         kept = (REPO / "docs" / "images" / f"{name}.png").read_bytes()
         assert len(kept) < MOST_BYTES
-        assert len(np.unique(decoded(kept).reshape(-1, 3), axis=0)) > 20
+        assert colours(decoded(kept)) > 20
 
     # Every camera in its place, read from the pictures; of the plate those that are not struck.
     for name, count, struck in (("napari-live", 4, set()), ("napari-plate", 24, {8, 15})):
-        shown = decoded(screenshots.encode(camera.pictures[name]))
+        shown = taken[name]
         assert len(camera.tiles[name]) == count
         for number, (rows, columns) in camera.tiles[name].items():
             tile = np.ascontiguousarray(shown[rows, columns])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,6 +54,25 @@ def test_two_widgets_in_one_viewer(
     others[0].session.add([camera.url for camera in cameras[1:]])  # a layer and a mosaic, of other sizes
     qtbot.waitUntil(lambda: shown(widget) == {0}, timeout=PATIENCE_MS)
     qtbot.waitUntil(lambda: shown(others[0]) == {1, 2, 3, 4, 5}, timeout=PATIENCE_MS)
+
+    def beside() -> bool:
+        """Tell whether the second one begins where the first one ends."""
+        (first,), (second,) = widget.screen.layers.values(), others[0].screen.layers.values()
+        ends, begins = first.layer.extent.world[1][1], second.layer.extent.world[0][1]
+        return bool(ends < begins < ends + 0.1 * (ends - first.layer.extent.world[0][1]))
+
+    qtbot.waitUntil(beside, timeout=PATIENCE_MS)
+    (name,) = widget.session.names
+    widget.session.set_look(name, replace(widget.session.look(name), turns=1))  # narrower: it moves up
+    qtbot.waitUntil(
+        lambda: np.diff(widget.screen.layers[name].layer.extent.world[:, 1])[0] < 245, timeout=PATIENCE_MS
+    )
+    qtbot.waitUntil(beside, timeout=PATIENCE_MS)
+    seen = viewer.scene.camera.center[-1], viewer.canvas.size[1] / viewer.scene.camera.zoom
+    right = others[0].screen.layers["mosaic"].layer.extent.world[1][1]
+    assert seen[0] - seen[1] / 2 < 0  # both are in view
+    assert right < seen[0] + seen[1] / 2
+    widget.session.set_look(name, replace(widget.session.look(name), turns=0))
     viewer.scene.camera.zoom *= 4  # both are made anew
     qtbot.waitUntil(lambda: others[0].screen.layers["mosaic"].board.tile == (240, 320), timeout=PATIENCE_MS)
     before = widget.screen.passes

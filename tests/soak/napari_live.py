@@ -2,9 +2,10 @@
 
     python -m tests.soak.napari_live --minutes 60
 
-Prints memory, threads, open files, timers and Qt objects over time, what the user's hands did meanwhile, and
-the longest time the window did not answer (a figure, not a judgement). Exit code 1 when something grew, a
-healthy camera's tile was stale, something was logged that should not be, or something is left in the end.
+Prints memory, threads, open files, timers, Qt objects and layers over time, what the user's hands did
+meanwhile, and the longest time the window did not answer (a figure, not a judgement). Exit code 1 when
+something grew, a healthy camera's tile was stale, something was logged that should not be, or something is
+left in the end.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ GROWTH = 1.05
 """Of resident memory, from the first tenth after warming up to the last."""
 LONG_S = 300.0
 """Memory is judged in runs so long: before, caches are still filling."""
-_MORE = {"threads": 2, "files": 12, "timers": 2, "objects": 40}
+_MORE = {"threads": 2, "files": 12, "timers": 2, "objects": 40, "layers": 2}
 """What may be there more at the end than after warming up: cameras that are just being connected again, words
 that are just being shown."""
 
@@ -61,6 +62,7 @@ class Sample(NamedTuple):
     files: int
     timers: int
     objects: int
+    layers: int
 
 
 def judge(samples: Sequence[Sample], findings: Findings, seconds: float) -> list[str]:
@@ -161,12 +163,13 @@ class Stage:
             len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0,
             sum(timer.isActive() for timer in widgets),
             len(self.widget.children()) + len(self.widget.screen.children()),
+            len(self.viewer.layers),
         )
         if not self.samples or int(at_s / 60) > int(self.samples[-1].at_s / 60):
             print(
                 f"{at_s / 60:5.1f} min: {sample.memory / 1e6:.1f} MB, {sample.threads} threads, "
                 f"{sample.files} files, {sample.timers} timers, {sample.objects} objects, "
-                f"{self.widget.screen.passes} passes",
+                f"{sample.layers} layers, {self.widget.screen.passes} passes",
                 flush=True,
             )
         self.samples.append(sample)

@@ -52,8 +52,15 @@ def test_what_grows_is_found() -> None:
 
     assert not run().any
     assert not run(memory=3.0).any
-    for name, growth in (("memory", 15), ("threads", 6), ("files", 30), ("timers", 6), ("objects", 90)):
+    for name, growth in (
+        ("memory", 15),
+        ("threads", 6),
+        ("files", 30),
+        ("timers", 6),
+        ("objects", 90),
+        ("layers", 5),
+    ):
         assert set(run(**{name: growth}).count) == {name}
     short = Findings()
-    judge([Sample(0.0, 1, 1, 1, 1, 1)], short, 10)
+    judge([Sample(0.0, 1, 1, 1, 1, 1, 1)], short, 10)
     assert set(short.count) == {"samples"}

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Board"]
 
+LARGE_PIXELS: Final = 400_000
+"""Pixels of a tile from which on nobody waits while it is grayed."""
 _BAR: Final = 3
 """What lies below a label is divided by this."""
 
@@ -59,6 +61,8 @@ class Board:
         self._canvas = self._mosaic.draw({})
         self._dirty = set(names)
         self._regions = {name: self._mosaic.region(name) for name in names}
+        self._states = dict.fromkeys(names, TileState.NO_SIGNAL)
+        self._painted: dict[str, int] = {}
         self._labels: dict[str, NDArray[np.uint8]] = {}
         self._under: dict[str, NDArray[np.uint8]] = {}
         self.shown = self._canvas.copy()
@@ -74,6 +78,11 @@ class Board:
         return self._mosaic.tile
 
     @property
+    def is_large(self) -> bool:
+        """Whether to gray a tile takes long: 40 ms for UXGA."""
+        return self.tile[0] * self.tile[1] > LARGE_PIXELS
+
+    @property
     def columns(self) -> int:
         """Tiles beside each other."""
         return self._mosaic.columns
@@ -86,7 +95,8 @@ class Board:
     @property
     def states(self) -> dict[str, TileState]:
         """What each tile shows."""
-        return self._mosaic.shown
+        with self._lock:
+            return dict(self._states)
 
     def region(self, name: str) -> tuple[slice, slice]:
         """Give the rows and columns of pixels that are a camera's tile; KeyError when there is none."""
@@ -113,7 +123,7 @@ class Board:
     def inherit(self, before: Board) -> None:
         """Show what another board shows of the same cameras until their next pictures come."""
         with before._lock:
-            states, names = before._mosaic.shown, set(before.names).intersection(self.names)
+            states, names = dict(before._states), set(before.names).intersection(self.names)
             pictures = {name: before._bare(name) for name in names}
         with self._lock:
             for name, picture in pictures.items():
@@ -124,17 +134,30 @@ class Board:
     def judge(self, name: str, state: TileState) -> bool:
         """Show a tile's picture as stale, frozen or lost from now on; true when that changes something.
 
-        What has been grayed does not become live again: only a new picture does that.
+        What has been grayed does not become live again: only a new picture does that. May be called on any
+        thread; nothing else has to wait while a large tile is grayed.
         """
         with self._lock:
-            shown = self._mosaic.shown.get(name, TileState.NO_SIGNAL)
-            if state is shown or TileState.NO_SIGNAL is shown or state is TileState.LIVE:
+            if not self._would_change(name, state):
                 return False
-            # What is gray and dim already would become darker each time.
-            if shown is TileState.LIVE or state is TileState.NO_SIGNAL:
-                self._paint(name, self._bare(name), state)
+            picture, count = self._bare(name), self._painted.get(name)
+            if not self.is_large:
+                self._paint(name, picture, state)
                 return True
-        return False
+        other = Mosaic((name,), self.tile, 1)
+        tile = other.draw({})
+        other.paint(tile, name, picture, state)
+        with self._lock:
+            if self._painted.get(name) != count:  # a new picture has come meanwhile
+                return False
+            self._canvas[self._regions[name]] = tile
+            self._set(name, state)
+        return True
+
+    def would_change(self, name: str, state: TileState) -> bool:
+        """Tell whether `judge` would have something to do."""
+        with self._lock:
+            return self._would_change(name, state)
 
     def label(self, name: str, text: NDArray[np.uint8] | None) -> None:
         """Write on a tile, at its top left; `text` is how bright, (h, w)."""
@@ -176,8 +199,21 @@ class Board:
 
     # ---- with the lock held ---------------------------------------------------------------------
 
+    def _would_change(self, name: str, state: TileState) -> bool:
+        shown = self._states.get(name, TileState.NO_SIGNAL)
+        # What is gray and dim already would become darker each time.
+        if state in (shown, TileState.LIVE) or shown is TileState.NO_SIGNAL:
+            return False
+        return shown is TileState.LIVE or state is TileState.NO_SIGNAL
+
     def _paint(self, name: str, picture: NDArray[np.uint8], state: TileState) -> None:
         self._mosaic.paint(self._canvas, name, picture, state)
+        self._set(name, self._mosaic.shown[name])
+
+    def _set(self, name: str, state: TileState) -> None:
+        """Note what a tile shows now."""
+        self._states[name] = state
+        self._painted[name] = self._painted.get(name, 0) + 1
         self._write(name)
         self._dirty.add(name)
 

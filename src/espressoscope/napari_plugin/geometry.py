@@ -159,6 +159,7 @@ class Geometry:
         viewer: Any,
         *,
         fit: bool = False,
+        left: float = 0.0,
     ) -> dict[str, Planned] | None:
         """Give the layers there should be; None while boards are being made on another thread.
 
@@ -172,6 +173,8 @@ class Geometry:
             Where.
         fit : bool
             All of it will be brought into view then.
+        left : float
+            Where it begins in the world: to the right of what other widgets show.
         """
         shown = [*singles, *mosaic]
         measured = bool(shown) and all(self._session.look(name).pixel_um for name in shown)
@@ -180,12 +183,13 @@ class Geometry:
         unit = "um" if measured else "pixel"
         zoom = float(viewer.scene.camera.zoom)
         plan: dict[str, Planned] = {}
-        beside = 0.0
+        beside = left
         if mosaic:
             um = (self._session.look(mosaic[0]).pixel_um or 1.0) if measured else 1.0
             if fit:
                 zoom = self._fitting_zoom(mosaic, um, viewer)
-            planned, beside = self._plan_mosaic(mosaic, layers.get(MOSAIC), um, unit, zoom, viewer, fit)
+            planned, wide = self._plan_mosaic(mosaic, layers.get(MOSAIC), um, unit, zoom, viewer, fit, left)
+            beside += wide
             if planned is not None:
                 plan[MOSAIC] = planned
         pixel = {name: (self._session.look(name).pixel_um or 1.0) if measured else 1.0 for name in singles}
@@ -230,6 +234,7 @@ class Geometry:
         zoom: float,
         viewer: Any,
         fit: bool,
+        left: float,
     ) -> tuple[Planned | None, float]:
         height, width = size = self._common_size(names)
         scale = mosaic_scale(len(names), size, width * um * zoom if live is not None or fit else None)
@@ -246,13 +251,13 @@ class Geometry:
             if board is None:
                 return None, 0.0
         each = um * width / tile[1]
-        self.visible = None if fit else self._seen(board, each, viewer)
+        self.visible = None if fit else self._seen(board, each, viewer, left)
         for name in names:
             out = self.visible is not None and name not in self.visible
             full = self._size(name).full
             self._scales[name] = 8 if out else scale_at(full[1], tile[1])
         beside = board.columns * width * um * 1.02
-        return Planned(board, _geometry(each, 0.0, 0.0, unit)), beside
+        return Planned(board, _geometry(each, 0.0, left, unit)), beside
 
     def _wells(self, names: Sequence[str]) -> dict[str, tuple[int, int]]:
         """Give where cameras stand on a plate; nothing unless all do, each in a well of its own."""
@@ -306,11 +311,12 @@ class Geometry:
         if tell is not None and not self._wanted:
             tell()
 
-    def _seen(self, board: Board, each: float, viewer: Any) -> frozenset[str] | None:
+    def _seen(self, board: Board, each: float, viewer: Any, left: float) -> frozenset[str] | None:
         """Tell which tiles are on the canvas; None when all are."""
         camera = viewer.scene.camera
         zoom = float(camera.zoom) * each
-        middle = [float(value) / each + 0.5 for value in camera.center[-2:]]
+        y, x = (float(value) for value in camera.center[-2:])
+        middle = [y / each + 0.5, (x - left) / each + 0.5]
         half = [float(value) / zoom / 2 for value in viewer.canvas.size]
         if not all(math.isfinite(value) for value in (*middle, *half)):
             return None

@@ -74,9 +74,11 @@ class HookPanel(QWidget):
         self.scope = QComboBox()
         self.scope.addItems(["", ""])
         self.low, self.high = QLineEdit(), QLineEdit()
-        for box, word in ((self.low, "black"), (self.high, "white")):
-            box.setPlaceholderText("by itself")
-            box.setToolTip(f"The value shown {word}, for results that are not uint8; empty: follows them")
+        for box, word, extreme in ((self.low, "black", "lowest"), (self.high, "white", "highest")):
+            box.setPlaceholderText(f"the {extreme} value")
+            box.setToolTip(
+                f"The value shown {word}, for results that are not uint8; empty: the {extreme} one"
+            )
         self.start = QPushButton("Start")
         self.stop = QPushButton("Stop")
         self.words = QLabel()
@@ -85,14 +87,14 @@ class HookPanel(QWidget):
         line, values, buttons = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
         line.addWidget(self.source, 1)
         line.addWidget(browse)
-        for widget in (self.low, QLabel("to"), self.high):
+        for widget in (self.low, QLabel("white is"), self.high):
             values.addWidget(widget)
         buttons.addWidget(self.start)
         buttons.addWidget(self.stop)
         form = QFormLayout()
         form.addRow("Function", line)
         form.addRow("Pictures of", self.scope)
-        form.addRow("Values", values)
+        form.addRow("Black is", values)
         layout = QVBoxLayout(self)
         layout.addWidget(about)
         layout.addLayout(form)
@@ -168,9 +170,9 @@ class HookPanel(QWidget):
         try:
             fixed = float(low.replace(",", ".")), float(high.replace(",", "."))
         except ValueError:
-            raise ValueError("Values: two numbers, or leave both empty") from None
+            raise ValueError("Black and white: give two numbers, or leave both empty") from None
         if not fixed[0] < fixed[1]:
-            raise ValueError("Values: the first must be below the second")
+            raise ValueError("Black and white: black must be the lower number")
         return fixed
 
     def _loaded(self, made: HookRunner | str) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from espressoscope import Frame
+    from espressoscope.napari_plugin.board import Board
     from espressoscope.napari_plugin.freeze import Freeze
     from espressoscope.napari_plugin.layers import LiveLayer
     from espressoscope.napari_plugin.session import CameraState, LiveSession
@@ -58,6 +59,8 @@ class Judging:
         self._held: dict[str, float] = {}
         self._shown: dict[str, float] = {}
         self._least: dict[str, float] = {}
+        self._asked: dict[str, float] = {}  # since when a first picture has been waited for
+        self._graying: set[tuple[Board, str]] = set()
 
     # ---- on decode threads --------------------------------------------------------------------------
 
@@ -100,7 +103,7 @@ class Judging:
 
     def forget(self, name: str) -> None:
         """Drop all that is known of a camera."""
-        for times in (self._came, self._painted, self._held, self._shown, self._least):
+        for times in (self._came, self._painted, self._held, self._shown, self._least, self._asked):
             times.pop(name, None)
         self.words = {key: words for key, words in self.words.items() if key[1] != name}
 
@@ -153,7 +156,7 @@ class Judging:
         """Have nothing in a layer look live that is not."""
         if not self._freeze.at:
             for name in live.board.names:
-                live.board.judge(name, self.state(name))
+                self._judge(live.board, name, self.state(name))
 
     def write(self, key: str, live: LiveLayer, name: str, height: int, *, always: bool) -> None:
         """Judge a camera's picture, and write what there is to be said.
@@ -176,7 +179,7 @@ class Judging:
             text = self._freeze.label(name, shown)
         else:
             state, entry = self.state(name), self._states.get(name)
-            live.board.judge(name, state)
+            self._judge(live.board, name, state)
             told = live.board.states.get(name, state) if state is TileState.LIVE else state
             most = round(live.board.tile[1] / height / LETTER)
             text = ""
@@ -189,9 +192,36 @@ class Judging:
                     self._session.live,
                     most,
                     slow=self._is_slow(name),
+                    waiting_s=self._waiting_s(name),
                 )
         live.board.label(name, text_mask(text, height) if text else None)
         self.words[key, name] = text
+
+    def _waiting_s(self, name: str) -> float:
+        if name in self._painted or not self._session.live:
+            self._asked.pop(name, None)
+            return 0.0
+        now = time.perf_counter()
+        return now - self._asked.setdefault(name, now)
+
+    def _judge(self, board: Board, name: str, state: TileState) -> None:
+        """Gray a tile that is not live; a large one on another thread."""
+        if not board.is_large or not board.would_change(name, state):
+            board.judge(name, state)
+            return
+        work = board, name
+        if work not in self._graying:
+            self._graying.add(work)
+
+            def gray() -> None:
+                try:
+                    if not self._freeze.at:
+                        board.judge(name, self.state(name))
+                finally:
+                    self._graying.discard(work)
+
+            if not self._session.run(gray, quiet=True):
+                gray()
 
 
 def _age(arrived: float | None) -> float | None:

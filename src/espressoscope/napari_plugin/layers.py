@@ -82,6 +82,12 @@ class LiveLayer:
             **geometry,
         )
 
+    @property
+    def right(self) -> float:
+        """Where it ends in the world, to the right."""
+        each, x = float(self._geometry["scale"][1]), float(self._geometry["translate"][1])
+        return x + (float(self.board.shown.shape[1]) - 0.5) * each
+
     def show(self, board: Board, geometry: dict[str, Any]) -> None:
         """Show another board, or the same one elsewhere."""
         shown = None

@@ -115,12 +115,16 @@ def label_of(
     most: int = 200,
     *,
     slow: bool = False,
+    waiting_s: float = 0.0,
 ) -> str:
     """Say in one line what a tile shows; the name gives way where there is room for `most` characters.
 
-    Where it is old because the user's function is `slow`, that is said.
+    Where it is old because the user's function is `slow`, that is said; where there has been none yet
+    (`age_s` None), for how long it has been waited for.
     """
     rest = _rest_of_label(state, age_s, fps, live)
+    if age_s is None and state is TileState.NO_SIGNAL:
+        rest = f"  no picture yet, for {waiting_s:.0f} s" if live else "  no picture yet, not live"
     if slow and state is TileState.STALE and live:
         rest = f"  function too slow: {rest.strip()}"
     room = max(3, most - len(rest))
@@ -134,4 +138,4 @@ def _rest_of_label(state: TileState, age_s: float | None, fps: float, live: bool
         return "  FROZEN: the same picture again and again"
     if state is TileState.STALE:
         return f"  {age_s or 0:.0f} s old" + ("" if live else ", not live")
-    return "  NO SIGNAL" + (f" for {age_s:.0f} s" if age_s is not None else "")
+    return f"  NO SIGNAL for {age_s or 0:.0f} s"

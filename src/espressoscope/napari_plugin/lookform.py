@@ -57,7 +57,7 @@ class LookForm(QWidget):
         for column, item in enumerate((QLabel("Turn"), self.turns, self.mirror_x, self.mirror_y)):
             layout.addWidget(item, 0, column)
         layout.addWidget(self._whose, 0, 4)
-        layout.addWidget(QLabel("Pixel"), 1, 0)
+        layout.addWidget(QLabel("Pixel size"), 1, 0)
         layout.addWidget(self.pixel, 1, 1, 1, 4)
         layout.setColumnStretch(4, 1)
         self.turns.currentIndexChanged.connect(lambda index: self._change(turns=index))

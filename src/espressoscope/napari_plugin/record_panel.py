@@ -107,7 +107,7 @@ class RecordPanel(QWidget):
         layout.addWidget(self.table, 1)
         layout.addStretch()
         self._soon = Soon(self, self._show)
-        session.selection_changed.connect(self._soon.ask)
+        session.selection_changed.connect(self._show)
         session.camera_added.connect(self._added)
         session.camera_removed.connect(self._soon.ask)
         self._show()
@@ -126,7 +126,7 @@ class RecordPanel(QWidget):
         self.whom = QComboBox()
         self.whom.addItems(["", ""])
         self.until = QComboBox()
-        self.until.addItems(["stopped", "so many seconds", "so many frames"])
+        self.until.addItems(["I stop it", "so many seconds", "so many frames"])
         self.until.currentIndexChanged.connect(self._show)
         self.seconds = QDoubleSpinBox()
         self.seconds.setDecimals(1)
@@ -141,7 +141,7 @@ class RecordPanel(QWidget):
         self.before.setDecimals(0)
         self.before.setRange(0.0, 3600.0)
         self.before.setSuffix(" s")
-        self.before.setSpecialValueText("no")
+        self.before.setSpecialValueText("0 s: with the click")
         self.before.setKeyboardTracking(False)
         self.before.setToolTip(
             "Keep the last seconds of all cameras in memory, and begin with them. "
@@ -193,6 +193,7 @@ class RecordPanel(QWidget):
     def _added(self, name: str) -> None:
         if self.before.value() and len(self._session.names) == 1:  # there is a fleet from now on
             self._keep()
+        self.record.setEnabled(True)
         self._soon.ask()
 
     def _keep(self, *_: object) -> None:

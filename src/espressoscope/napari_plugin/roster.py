@@ -64,6 +64,7 @@ class Roster:
         self._open = False
         self._streams = threading.Lock()
         self._simulators: list[Simulator] = []
+        self._simulated: dict[str, Simulator] = {}
         self._closed = False
 
     # ---- who comes and goes -------------------------------------------------------------------------
@@ -171,26 +172,32 @@ class Roster:
         self.add(members)
 
     def simulate(self, count: int) -> None:
-        """Start simulated cameras, as a program of their own, and take them in."""
+        """Start simulated cameras, as a program of their own, in place of those started before."""
         simulator = Simulator(count)
         self._simulators.append(simulator)
         urls = simulator.start()
+        self.remove(self._simulated)
         before = set(self.fleet.names) if self.fleet is not None else set()
         self.add(urls)
         new = [name for name in self.fleet.names if name not in before] if self.fleet is not None else []
+        self._simulated.update(dict.fromkeys(new, simulator))
         if not before and count in PLATES:
             self.plate_columns = PLATES[count]
             self.places = {name: divmod(index, PLATES[count]) for index, name in enumerate(new)}
 
     def remove(self, names: Iterable[str]) -> None:
-        """Let cameras go."""
-        for name in names:
+        """Let cameras go; simulated ones end when all of theirs are gone."""
+        for name in tuple(names):
             if self.fleet is not None:
                 with contextlib.suppress(KeyError):  # removed twice
                     self.fleet.remove(name)
             self._scales.pop(name, None)
             self.places = {each: place for each, place in self.places.items() if each != name}
             self._left(name)
+            simulator = self._simulated.pop(name, None)
+            if simulator is not None and simulator not in self._simulated.values():
+                simulator.close()
+                self._simulators.remove(simulator)
 
     # ---- pictures -----------------------------------------------------------------------------------
 

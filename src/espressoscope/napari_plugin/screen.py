@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from qtpy.QtCore import QObject, Qt, QTimer, Signal
 
+from espressoscope.napari_plugin.beside import Beside
 from espressoscope.napari_plugin.framing import fit_view
 from espressoscope.napari_plugin.freeze import Freeze
 from espressoscope.napari_plugin.geometry import Geometry
@@ -86,6 +87,7 @@ class Screen(QObject):
         self._hidden: set[str] = set()
         self._closed = False
         self._fit: tuple[Any, ...] | None = None
+        self._beside = Beside(self, viewer)
         self._first_at: float | None = None
         self._stock = Stock(session, viewer, self._ready)
         self._pace = Pace(session, self.layers, self._visible, self.judging, self)
@@ -96,7 +98,7 @@ class Screen(QObject):
         self._looking = self._timer(JUDGE_MS // _TURNS, self._judge)
         session.camera_added.connect(self._moved)  # more may come with it
         session.camera_removed.connect(self._gone)
-        session.look_changed.connect(self._later)
+        session.look_changed.connect(self.arrange_soon)
         session.live_changed.connect(self._live_changed)
         session.failed.connect(self._remove_waiting, Qt.ConnectionType.QueuedConnection)
         session.states.connect(self.judging.note)
@@ -130,7 +132,7 @@ class Screen(QObject):
             return
         state = self.judging.paint_as(frame)
         if self._geometry.note(name, frame, picture):
-            self._session.post(self._later)
+            self._session.post(self.arrange_soon)
         for board in self._boards.get(name, ()):
             board.paint(name, picture, state)
         self.judging.painted(frame)
@@ -218,7 +220,8 @@ class Screen(QObject):
             self._settle.start()
             return
         fit = (self._fit is None or self._fit == self._view()) and not self._pinned
-        plan = self._geometry.plan(singles, mosaic, self.layers, self._viewer, fit=fit)
+        left = self._beside.left()
+        plan = self._geometry.plan(singles, mosaic, self.layers, self._viewer, fit=fit, left=left)
         if plan is None:  # the mosaic is being made, and tells when it is there
             return
         self._boards = {
@@ -229,6 +232,7 @@ class Screen(QObject):
             self._session.set_scale(name, self._geometry.scale(name, name in self._pinned))
         if fit and plan:
             self.fit()
+        self._beside.tell()
         self._judge_all()
         self.arranged.emit()
 
@@ -279,12 +283,14 @@ class Screen(QObject):
         """Make the layer that waits; napari can now do so in a moment."""
         if not self._closed:
             self._stock.make()
-            self._later()
+            self.arrange_soon()
 
     def fit(self, key: str | None = None) -> None:
-        """Bring all layers into view, or one of them."""
+        """Bring all layers into view, also those of other widgets, or one of them."""
         live = None if key is None else self.layers.get(key)
         layers = [live.layer] if live is not None else [each.layer for each in self.layers.values()]
+        if layers and live is None:
+            layers += self._beside.others()
         if layers:
             fit_view(self._viewer, layers)
             self._fit = self._view() if live is None else ()
@@ -292,7 +298,8 @@ class Screen(QObject):
     def _view(self) -> tuple[Any, ...]:
         return (round(self._camera.zoom, 6), *(round(value, 3) for value in self._camera.center[-2:]))
 
-    def _later(self, *_: object) -> None:
+    def arrange_soon(self, *_: object) -> None:
+        """Look again at what layers should be, in a moment."""
         if not self._closed and not self._settle.isActive():
             self._settle.start()
 
@@ -310,12 +317,12 @@ class Screen(QObject):
         self._hidden.discard(name)
         if name in self._pinned:
             self._pinned.remove(name)
-        self._later()
+        self.arrange_soon()
 
     def _live_changed(self, live: bool) -> None:
         if live:
             self._hidden.clear()
-            self._later()
+            self.arrange_soon()
         self._judge_all()
 
     def _layer_removed(self, event: Any) -> None:
@@ -331,7 +338,7 @@ class Screen(QObject):
                     self._session.said.emit(
                         f"The layer {live.layer.name} was removed: switch Live off and on to show it again"
                     )
-                self._later()
+                self.arrange_soon()
 
     def _double_click(self, viewer: Any, event: Any) -> None:
         for key, live in reversed(tuple(self.layers.items())):
@@ -372,5 +379,6 @@ class Screen(QObject):
             viewer.mouse_double_click_callbacks.remove(self._double_click)
         self._stock.close([live.layer for live in self.layers.values()])
         self.layers.clear()
+        self._beside.close()
         self._boards = {}
         delete_soon(self)

@@ -227,7 +227,7 @@ class LiveSession(QObject):
         self.run(lambda: self._roster.add_fleet_file(path), lane=FLEET)
 
     def simulate(self, count: int) -> None:
-        """Start simulated cameras, as a program of their own, and take them in; they end with the session."""
+        """Start simulated cameras in place of those started before; they end with the session."""
         self.run(lambda: self._roster.simulate(count), lane=FLEET)
 
     def remove(self, names: Iterable[str]) -> None:

@@ -46,7 +46,7 @@ MOST_LISTED: Final = 500
 GATHER_MS: Final = 700
 """After the first picture of a snap the others are waited for so long; later ones come by themselves."""
 _ALL, _CHOSEN = range(2)
-_AS_IT_IS: Final = "as it is"
+_AS_IT_IS: Final = "as it is now"
 
 
 class _Outcome(NamedTuple):
@@ -99,7 +99,7 @@ class SnapPanel(QWidget):
         for text, kind in (("JPEG, as the camera sent it", "jpeg"), ("TIFF, as it is shown", "tiff")):
             self.kind.addItem(text, kind)
         self.at_once = QComboBox()
-        self.at_once.addItems(["layers only", "layers and files"])
+        self.at_once.addItems(["when I press Save", "of every picture at once"])
         self.at_once.setToolTip("Whether every picture is saved as soon as it is taken")
         self.folder = QLineEdit()
         self.folder.setPlaceholderText("folder for files")
@@ -123,9 +123,9 @@ class SnapPanel(QWidget):
         lines = QFormLayout()
         lines.addRow("Pictures of", self.scope)
         lines.addRow("Size", self.size)
-        lines.addRow("Become", self.at_once)
-        lines.addRow("Files are", self.kind)
-        lines.addRow("In folder", where)
+        lines.addRow("Save files", self.at_once)
+        lines.addRow("File format", self.kind)
+        lines.addRow("Folder", where)
         layout = QVBoxLayout(self)
         layout.addLayout(lines)
         layout.addWidget(self.snap)
@@ -142,9 +142,9 @@ class SnapPanel(QWidget):
         self.browse.clicked.connect(self._browse)
         self.list.itemDoubleClicked.connect(self._reveal)
         self._soon = Soon(self, self._cameras_changed)
-        session.camera_added.connect(self._soon.ask)
+        session.camera_added.connect(self._added)
         session.camera_removed.connect(self._left)
-        session.selection_changed.connect(self._soon.ask)
+        session.selection_changed.connect(self._cameras_changed)
         session.states.connect(self._read_sizes)
         self._cameras_changed()
         self._show_buttons()
@@ -182,6 +182,10 @@ class SnapPanel(QWidget):
         self.scope.setItemText(_CHOSEN, f"the {len(session.selected)} chosen in the table")
         self._show_buttons()
         self._prepare()
+
+    def _added(self, _: str) -> None:
+        self._show_buttons()
+        self._soon.ask()
 
     def _left(self, name: str) -> None:
         self._pending.discard(name)

@@ -73,10 +73,9 @@ class _Memory:
             self._old.clear()
 
     def release(self) -> None:
-        """Undo one `settle`; after the last one nothing is spared."""
+        """Undo one `settle`; nothing is spared any more: it may have been a widget opened before another."""
         self._users -= 1
-        if self._users == 0:
-            self.thaw()
+        self.thaw()
 
 
 _memory: Final = _Memory()

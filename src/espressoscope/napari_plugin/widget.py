@@ -89,7 +89,7 @@ class LiveWidget(QWidget):
         layout.addWidget(self.look)
         layout.addWidget(self.warning)
         layout.addWidget(self.words)
-        layout.addWidget(self.tabs, 1)
+        layout.addWidget(self.tabs, 2)
         session.failed.connect(self._say_wrong)
         session.said.connect(self.words.setText)
         session.busy.connect(self._busy)
@@ -151,11 +151,13 @@ class LiveWidget(QWidget):
 
 def _end(screen: Screen, session: LiveSession, makers: list[Any], *_: object) -> None:
     with contextlib.ExitStack() as ends:  # each has its turn, whatever the others raise
-        ends.callback(session.close)
-        for maker in makers:
-            ends.callback(maker.close)
-        with contextlib.suppress(RuntimeError):  # Qt has deleted parts of it
-            screen.close()
+        for each in (session, *makers, screen):
+            ends.callback(_close, each)
+
+
+def _close(part: Any) -> None:
+    with contextlib.suppress(RuntimeError):  # Qt has deleted it, or parts of it
+        part.close()
 
 
 def _end_all() -> None:
