@@ -4,11 +4,15 @@ long form, whose figures are in docs/networks.md."""
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from network.promises import MOST_MB
 from network.run import play_all
+from support import REPO
 
 if TYPE_CHECKING:
     from support import PrivateNetwork
@@ -40,3 +44,17 @@ def reports(netns: PrivateNetwork) -> dict[str, dict[str, Any]]:
 def test_network(reports: dict[str, dict[str, Any]], name: str) -> None:
     report = reports[name]
     assert not report["wrong"], "\n".join(report["wrong"]) + f"\n{report}"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_is_that_of_the_program_itself() -> None:
+    """Not what the process that started it held: where the suite has run for a while that is much."""
+    measure = "import sys; sys.path[:0] = sys.argv[1:]; from network.measure import peak_mb; print(peak_mb())"
+    starter = (
+        "import subprocess, sys\n"
+        "held = bytearray(b'x') * (200 << 20)\n"
+        "sys.exit(subprocess.run([sys.executable, '-c', sys.argv[1], sys.argv[2]], timeout=60).returncode)"
+    )
+    command = [sys.executable, "-c", starter, measure, str(REPO / "tests")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
+    assert 5 < float(done.stdout) < MOST_MB
