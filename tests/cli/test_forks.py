@@ -25,9 +25,13 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="commands are fo
 def quick(tmp_path: Path, forks: Forks | None) -> Iterator[Cli]:
     if forks is None:
         pytest.skip("the long way was asked for")
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:  # of a shell that started all this beside it; see Forks.start
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     runner = Cli(tmp_path, forks)
     yield runner
     runner.close()
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.fresh
