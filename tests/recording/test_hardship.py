@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import espressoscope as es
-from espressoscope.recording.files import PlainFile, patiently
+from espressoscope.disk import patiently
+from espressoscope.recording.files import PlainFile
 from espressoscope.recording.reader import open_run
 from espressoscope.recording.run_facts import RunClock
 from espressoscope.recording.writer import RunWriter

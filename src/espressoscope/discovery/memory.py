@@ -5,7 +5,6 @@ Written atomically, never trusted: what cannot be read counts as absent, and a s
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 import json
 import logging
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from espressoscope.device.address import clean_text
+from espressoscope.disk import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -112,8 +112,6 @@ def remember(cameras: Iterable[CameraInfo]) -> None:
             fresh[host, port] = Remembered(host, port, camera.mac, camera.name, now)
     if not fresh:
         return
-    import tempfile  # with much behind it, and wanted only here
-
     path = state_file()
     # A camera that moved leaves its old address behind.
     macs = {entry.mac for entry in fresh.values() if entry.mac is not None}
@@ -122,14 +120,6 @@ def remember(cameras: Iterable[CameraInfo]) -> None:
     text = json.dumps({"version": 1, "hosts": [entry._asdict() for entry in entries[:MOST_HOSTS]]}, indent=1)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".hosts-", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text + "\n")
-            os.replace(temporary, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
+        write_whole(path, f"{text}\n".encode(), private=True, sync=False)
     except OSError as error:
         _log.info("hosts are not remembered: %s cannot be written (%s)", path, error)

@@ -14,6 +14,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any, Final
 
+from espressoscope.disk import patiently
 from espressoscope.errors import ExportError
 from espressoscope.export.owned import is_ours, part_of_run, stray_file
 
@@ -189,9 +190,9 @@ def _remove(path: Path) -> None:
 def _publish(early: Path, out: Path, *, folder: bool, replace: bool) -> None:
     if not folder:
         if replace:
-            os.replace(early, out)
+            patiently(lambda: os.replace(early, out))
         elif os.name == "nt":
-            os.rename(early, out)  # fails there when the name is taken
+            patiently(lambda: os.rename(early, out))  # fails there when the name is taken
         else:
             _link_or_rename(early, out)
         return
@@ -202,7 +203,7 @@ def _publish(early: Path, out: Path, *, folder: bool, replace: bool) -> None:
     elif out.is_dir():
         out.rmdir()  # an empty one; Windows renames onto none
     try:
-        os.rename(early, out)  # fails when something has come to be there meanwhile
+        patiently(lambda: os.rename(early, out))  # fails when something has come to be there meanwhile
     except OSError:
         if old is not None:
             os.rename(old, out)

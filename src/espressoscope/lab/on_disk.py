@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from espressoscope.disk import sync_folder, write_whole
+
 if sys.platform == "win32":
     import hashlib
     import msvcrt
@@ -184,50 +186,6 @@ def write_bytes(path: Path, data: bytes) -> None:
         old: os.stat_result | None = os.stat(path)
     except FileNotFoundError:
         old = None
-    temporary = path.with_name(f".{path.stem[:40]}-{os.urandom(6).hex()}.tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    handle = os.open(temporary, flags, 0o600 if old else 0o666)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            if old is not None:
-                _make_like(old, temporary)
-            file.write(data)
-            file.flush()
-            os.fsync(handle)
-        _replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    _sync_folder(path.parent)
-
-
-def _make_like(old: os.stat_result, path: Path) -> None:
-    if sys.platform != "win32":
-        with contextlib.suppress(OSError):  # only root may give files away
-            os.chown(path, old.st_uid, old.st_gid)
-    os.chmod(path, stat.S_IMODE(old.st_mode))
-
-
-def _replace(temporary: Path, path: Path) -> None:
-    # On Windows an indexer or a virus scanner holds a file for a moment; an editor may for longer.
-    deadline = time.monotonic() + (1.0 if sys.platform == "win32" else 0.0)
-    while True:
-        try:
-            os.replace(temporary, path)
-        except PermissionError:
-            if time.monotonic() >= deadline:
-                raise
-            time.sleep(_RETRY_S)
-        else:
-            return
-
-
-def _sync_folder(folder: Path) -> None:
-    if sys.platform != "win32":
-        with contextlib.suppress(OSError):
-            handle = os.open(folder, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+    write_whole(path, data, like=old)
+    with contextlib.suppress(OSError):  # it is there
+        sync_folder(path.parent)

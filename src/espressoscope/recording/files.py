@@ -8,19 +8,13 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import time
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["GrowingFile", "PartlyWritten", "PlainFile", "patiently", "read_at", "sync_file", "sync_folder"]
-
-_T = TypeVar("_T")
-PATIENCE_S: Final = 1.0 if sys.platform == "win32" else 0.0
-"""Windows gives no other name to a file that somebody has open, as virus scanners do for a moment."""
-_PAUSE_S: Final = 0.02
+__all__ = ["GrowingFile", "PartlyWritten", "PlainFile", "read_at", "sync_file"]
 
 _MOST_PARTS = 512  # IOV_MAX is 1024 on Linux and macOS
 _BINARY = getattr(os, "O_BINARY", 0)
@@ -193,49 +187,6 @@ def sync_file(file: PlainFile) -> None:
         raise FileNotFoundError(
             errno.ENOENT, "the folder of the run has been deleted or replaced", str(file.path)
         )
-
-
-def patiently(action: Callable[[], _T], patience_s: float = PATIENCE_S) -> _T:
-    """Do what Windows may refuse while another program has the file open; again for so long where it does.
-
-    Raises
-    ------
-    PermissionError
-        It was refused for so long.
-    OSError
-        Anything else, at once.
-    """
-    deadline = time.monotonic() + patience_s
-    while True:
-        try:
-            return action()
-        except PermissionError:
-            if time.monotonic() >= deadline:
-                raise
-            time.sleep(_PAUSE_S)
-
-
-if sys.platform == "win32":
-
-    def sync_folder(folder: Path) -> None:
-        """Do nothing: this system has names on the disk by itself."""
-else:
-
-    def sync_folder(folder: Path) -> None:
-        """Wait until the names in a folder are on the disk.
-
-        Raises
-        ------
-        OSError
-        """
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network shares cannot
-                raise
-        finally:
-            os.close(descriptor)
 
 
 def read_at(descriptor: int, length: int, offset: int) -> bytes:

@@ -15,8 +15,8 @@ import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from espressoscope.disk import write_whole
 from espressoscope.errors import RecordingError
-from espressoscope.recording.files import patiently
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -156,19 +156,10 @@ def write_json(path: Path, content: Mapping[str, Any], *, sync: bool = True) -> 
     ------
     OSError
     """
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    # Always the same other name: what a killed program has left there goes with the next.
     early = path.with_name(f".{path.name}.new")
-    try:
-        with early.open("w", encoding="utf-8", errors="replace") as file:
-            json.dump(content, file, indent=1, ensure_ascii=False)
-            file.write("\n")
-            file.flush()
-            if sync:
-                os.fsync(file.fileno())
-        patiently(lambda: os.replace(early, path))
-    except OSError:
-        with contextlib.suppress(OSError):
-            early.unlink(missing_ok=True)
-        raise
+    write_whole(path, text.encode("utf-8", "replace"), early=early, sync=sync)
 
 
 class RunLock:

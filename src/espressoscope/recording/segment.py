@@ -12,10 +12,11 @@ import os
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from espressoscope.disk import patiently, sync_folder
 from espressoscope.recording import tiff
 from espressoscope.recording.checksum import crc32
 from espressoscope.recording.contents import read_contents
-from espressoscope.recording.files import GrowingFile, PartlyWritten, PlainFile, patiently, sync_folder
+from espressoscope.recording.files import GrowingFile, PartlyWritten, PlainFile
 from espressoscope.recording.layout import (
     FIRST_DIRECTORY,
     HEADER_SIZE,

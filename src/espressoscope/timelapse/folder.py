@@ -11,12 +11,12 @@ import os
 import sys
 import time
 import uuid
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from espressoscope.disk import sync_folder
 from espressoscope.errors import RecordingError
-from espressoscope.recording.files import sync_folder
 from espressoscope.recording.run_folder import (
     LOCK_NAME,
     RUN_NAME,
@@ -393,8 +393,3 @@ else:
         except OSError:
             return False
         return True  # closing gives it back
-
-
-def planned(plan: Plan, start_ns: int) -> Plan:
-    """Give a plan with its beginning."""
-    return replace(plan, start_ns=start_ns)

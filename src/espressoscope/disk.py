@@ -1,0 +1,128 @@
+"""Files that are there whole, and on the disk: what every room that writes files needs of the system.
+
+Nothing here knows what stands in them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import sys
+import time
+from typing import TYPE_CHECKING, Final, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+__all__ = ["PATIENCE_S", "patiently", "sync_folder", "write_whole"]
+
+_T = TypeVar("_T")
+PATIENCE_S: Final = 1.0 if sys.platform == "win32" else 0.0
+"""Windows gives no other name to a file that somebody has open, as virus scanners do for a moment."""
+_PAUSE_S: Final = 0.02
+
+
+def patiently(action: Callable[[], _T], patience_s: float = PATIENCE_S) -> _T:
+    """Do what Windows may refuse while another program has the file open; again for so long where it does.
+
+    Raises
+    ------
+    PermissionError
+        It was refused for so long.
+    OSError
+        Anything else, at once.
+    """
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            return action()
+        except PermissionError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_PAUSE_S)
+
+
+if sys.platform == "win32":
+
+    def sync_folder(folder: Path) -> None:
+        """Do nothing: this system has names on the disk by itself."""
+else:
+
+    def sync_folder(folder: Path) -> None:
+        """Wait until the names in a folder are on the disk.
+
+        Raises
+        ------
+        OSError
+        """
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network shares cannot
+                raise
+        finally:
+            os.close(descriptor)
+
+
+def write_whole(
+    path: Path,
+    data: bytes,
+    *,
+    early: Path | None = None,
+    like: os.stat_result | None = None,
+    private: bool = False,
+    sync: bool = True,
+) -> None:
+    """Put a file in place as a whole: under its name is the old one or the new one at any moment.
+
+    Parameters
+    ----------
+    path : Path
+        Not a link: what it leads to would stay as it is.
+    data : bytes
+        What shall be in it.
+    early : Path, optional
+        Name it has until it is whole, in the same folder; what is there goes. Else one that nobody has.
+    like : os.stat_result, optional
+        Of a file whose owner and permissions it gets.
+    private : bool
+        Otherwise: for nobody else to read.
+    sync : bool
+        Wait for the disk, so that a power cut leaves one of the two as well. Its name is the system's then:
+        `sync_folder` waits for that.
+
+    Raises
+    ------
+    OSError
+        It cannot be written; the old file is as it was, and nothing else is there.
+    """
+    if early is None:
+        early = path.with_name(f".{path.stem[:40]}-{os.urandom(6).hex()}.tmp")
+    else:
+        early.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(early, flags, 0o600 if like or private else 0o666)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            if like is not None:
+                _make_like(like, early)
+            file.write(data)
+            file.flush()
+            if sync:
+                os.fsync(descriptor)
+        patiently(lambda: os.replace(early, path))
+    except BaseException:  # Ctrl-C too
+        with contextlib.suppress(OSError):
+            early.unlink()
+        raise
+
+
+def _make_like(old: os.stat_result, path: Path) -> None:
+    if sys.platform != "win32":
+        with contextlib.suppress(OSError):  # only root may give files away
+            os.chown(path, old.st_uid, old.st_gid)
+    os.chmod(path, stat.S_IMODE(old.st_mode))
