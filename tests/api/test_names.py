@@ -100,8 +100,9 @@ def test_an_unknown_name_is_told_with_those_there_are() -> None:
 
 def test_without_any_names_it_says_how_to_give_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(es.ConnectError, match="There are no names yet: `espressoscope fleet add`"):
+    with pytest.raises(es.ConnectError, match="There are no names yet: `espressoscope fleet add`") as told:
         es.Camera("plate 1").open()
+    assert "Until then give the address" in str(told.value)
 
 
 @pytest.mark.usefixtures("lab")

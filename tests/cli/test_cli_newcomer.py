@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         ("status 192.168.4,1", 1, "neither a camera of the fleet file nor an address"),
         ("status 127.0.0.1:1/", 1, "nothing listens on port 1. Is this a camera"),
         ("set 127.0.0.1:1 framesize VGA", 2, "Write KEY=VALUE"),
+        ("set framesize=VGA quality=12", 2, "no camera is named. Write espressoscope set CAMERA KEY=VALUE"),
         ("export here --to avi -o there", 2, "'avi' is not one of 'mkv'"),
         ("info nowhere", 1, "there is no such folder. Give the folder that was recorded to"),
         ("timelapse 127.0.0.1:1 --every 10 -o x", 2, "write it like 30s"),

@@ -239,5 +239,5 @@ def test_it_is_told_what_must_be_installed(run: Path, tmp_path: Path) -> None:
         [sys.executable, "-c", script, str(run), str(tmp_path)],
         capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
-    assert done.stdout == "pip install --upgrade 'espressoscope[export]'\n"
+    assert done.stdout == 'pip install "espressoscope[export]"\n'
     assert names(tmp_path) == ["a.zarr"]

@@ -127,8 +127,14 @@ class Roll:
         if meant is not None:
             return f"Did you mean {meant.name}?"
         if not file.members:
-            return f"There are no names yet: `espressoscope fleet add` gives cameras names, in {file.path}"
-        return f"{file.path} has {some_of(file.members)}"
+            return (
+                "There are no names yet: `espressoscope fleet add` gives cameras names, in "
+                f"{file.path}. Until then give the address, as `espressoscope discover` tells it"
+            )
+        return (
+            f"{file.path} has {some_of(file.members)}. For another camera give the address, as "
+            "`espressoscope discover` tells it"
+        )
 
 
 def whereabouts_of(camera: str | CameraInfo | Member) -> tuple[Address, CameraInfo | None]:

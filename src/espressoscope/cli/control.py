@@ -130,6 +130,8 @@ def set_settings(
     refused one or it did not take, 2 when one is unknown or out of range and nothing was sent.
     """
     with CommandRun(as_json, verbose) as run:
+        if "=" in camera and not set(camera) & set("/:.@"):
+            raise WrongUse("no camera is named", "Write espressoscope set CAMERA KEY=VALUE, the camera first")
         wanted = parse_values(values)
         with camera_at(camera) as cam:
             name = cam.info.name

@@ -224,9 +224,10 @@ class _Recording:
         progress = recorder.progress.values()
         size_mb = sum(each.bytes_written for each in progress) / 1e6
         missing = sum(each.missing for each in progress)
+        cameras = "one camera" if len(progress) == 1 else f"{len(progress)} cameras"
         self._run.out.table(self._table())
         self._run.out.say(
-            f"{recorder.frames_written} frames, {size_mb:.1f} MB of {len(progress)} cameras in "
+            f"{recorder.frames_written} frames, {size_mb:.1f} MB of {cameras} in "
             f"{time.monotonic() - self._began:.1f} s; {missing} missing, {recorder.frames_dropped} dropped; "
             f"in {clean(recorder.path)}"
         )

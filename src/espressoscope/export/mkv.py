@@ -19,7 +19,7 @@ __all__ = ["FIRST_FRAME_NS", "packet_times_ms", "require_av", "write_mkv"]
 
 FIRST_FRAME_NS: Final = "FIRST_FRAME_NS"
 """Tag that tells the time of the first frame, in Unix nanoseconds."""
-_INSTALL: Final = "pip install --upgrade 'espressoscope[export]'"
+_INSTALL: Final = 'pip install "espressoscope[export]"'
 _MS: Final = Fraction(1, 1000)
 _SLOWEST: Final = Fraction(1, 10)
 """Frames a second below which no rate is told: players take it for the time a picture stands."""

@@ -271,6 +271,7 @@ async def _bare(stream: Address, shown: Address, tell: Callable[[Finding], None]
     signs = await watch(stream, str(shown))
     if signs.connected and signs.received and not signs.multipart:
         what = "no camera, and no stream" if signs.error is None else signs.error.message
+        what = what.removeprefix("something answers there, but it is not a camera (").removesuffix(")")
         tell(finding("not-a-camera", host=shown, what=what))
         return
     if signs.multipart:

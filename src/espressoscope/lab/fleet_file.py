@@ -268,7 +268,8 @@ class FleetFile:
         except TimeoutError:
             raise unwritten(self.path, "another program is writing it and does not finish") from None
         except OSError as error:
-            raise unwritten(self.path, f"it cannot be written ({error.strerror or error})") from error
+            hint = "It is as it was. Choose another file: --file, or ESPRESSOSCOPE_FLEET"
+            raise unwritten(self.path, f"it cannot be written ({error.strerror or error})", hint) from error
         return True
 
     def _write(self, target: Path) -> None:
