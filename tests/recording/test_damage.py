@@ -27,8 +27,9 @@ from espressoscope.recording.layout import (
     Kind,
     pack_prologue,
 )
-from espressoscope.recording.reader import open_run, parsed_json
+from espressoscope.recording.reader import open_run
 from espressoscope.recording.repair import repair_run
+from espressoscope.recording.run_folder import parsed_json
 from espressoscope.recording.writer import RunWriter
 from recording_support import SOFTWARE, Source, facts, pages_of
 from support import wait_until

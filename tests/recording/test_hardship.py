@@ -16,7 +16,7 @@ import espressoscope as es
 from espressoscope.disk import patiently
 from espressoscope.recording.files import PlainFile
 from espressoscope.recording.reader import open_run
-from espressoscope.recording.run_facts import RunClock
+from espressoscope.recording.run_facts import FrameClock
 from espressoscope.recording.writer import RunWriter
 from espressoscope.sim import SimulatedCamera
 from recording_support import SOFTWARE, Source, facts, pages_of
@@ -101,11 +101,11 @@ def test_a_clock_that_was_read_before_the_computer_slept_is_told_of(
         (7200, "slept for 7200.000 s, before"),
         (3600, "3600.000 s, and its clock was set by +36"),
     ):
-        clock = RunClock(early_ns, slept_before_ns=5, slept_ns=lambda s=slept_s: 5 + s * 10**9)
+        clock = FrameClock(early_ns, slept_before_ns=5, slept_ns=lambda s=slept_s: 5 + s * 10**9)
         assert words in str(clock.behind)
         assert clock.step() is None
     moved = 0
-    clock = RunClock(None, lambda: time.time_ns() + moved, slept_ns=lambda: moved)
+    clock = FrameClock(None, lambda: time.time_ns() + moved, slept_ns=lambda: moved)
     assert clock.behind is None
     moved = 60 * 10**9
     assert str(clock.step()).startswith("the computer slept for 60")

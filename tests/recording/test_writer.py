@@ -18,9 +18,9 @@ from espressoscope.recording import track as track_module
 from espressoscope.recording.layout import SLOTS
 from espressoscope.recording.reader import open_run
 from espressoscope.recording.repair import repair_run
-from espressoscope.recording.run_folder import RunLock, safe_folder_name
+from espressoscope.recording.run_folder import RunLock, free_space_floor, safe_folder_name
 from espressoscope.recording.track import MOST_BYTES, MOST_FRAMES
-from espressoscope.recording.writer import RunWriter, free_space_floor
+from espressoscope.recording.writer import RunWriter
 from recording_support import SOFTWARE, Source, facts, jpeg, pages_of
 from support import wait_until
 

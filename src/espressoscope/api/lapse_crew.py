@@ -83,12 +83,9 @@ class LapseCrew:
         OSError
             None of them can be opened.
         """
-        import shutil
+        from espressoscope.recording.run_folder import free_and_floor
 
-        from espressoscope.recording.writer import free_space_floor
-
-        total = shutil.disk_usage(folder.path).total
-        floor = free_space_floor(total) if keep_free is None else keep_free
+        _, floor = free_and_floor(folder.path, keep_free)
         self._open = partial(self._opened, folder, plan, clock, news, floor)
         for place, (camera, taker) in enumerate(zip(plan.cameras, takers, strict=True)):
             post = _Post(place, camera, taker)

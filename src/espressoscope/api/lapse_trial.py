@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
-import shutil
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from espressoscope.errors import CameraError, RecordingError, UnsupportedError
-from espressoscope.recording.writer import free_space_floor
+from espressoscope.recording.run_folder import free_and_floor
 from espressoscope.timelapse.forecast import forecast_disk, too_slow
 from espressoscope.timelapse.spans import write_span
 
@@ -120,10 +119,9 @@ def judge(
             f"lamps of neighbouring cameras will overlap: a point takes {lit_s:.2g} s, and the next camera "
             f"begins after {write_span(stagger_s)}"
         )
-    usage = shutil.disk_usage(path)
-    floor = free_space_floor(usage.total) if keep_free is None else keep_free
+    free, floor = free_and_floor(path, keep_free)
     sizes = [trial.size for trial in trials]
-    forecast = forecast_disk(sizes, schedule.burst, schedule.points, every_s, usage.free - floor)
+    forecast = forecast_disk(sizes, schedule.burst, schedule.points, every_s, free - floor)
     if not forecast.fits:
         if not force:
             raise RecordingError(

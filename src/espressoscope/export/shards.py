@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from espressoscope.export.chosen import Chosen, Stretch
     from espressoscope.model import Frame
-    from espressoscope.recording.recorded import Segment
+    from espressoscope.recording.stored import Segment
 
 __all__ = ["OWN_SLOTS", "link_shards", "linkable", "write_shards"]
 

@@ -21,6 +21,7 @@ from espressoscope.recording.layout import (
     RECORDS_AT,
     WHOLE,
     Kind,
+    Shape,
     header_length,
     index_size,
     padded,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     """Reads so many bytes, or what there is of them, from an offset."""
     Entries: TypeAlias = NDArray[np.void]
 
-__all__ = ["ENTRY", "Block", "Contents", "read_contents", "walk_contents"]
+__all__ = ["ENTRY", "Block", "Contents", "read_contents", "shape_of", "walk_contents"]
 
 ENTRY: Final = np.dtype(
     [
@@ -187,6 +188,11 @@ def _from_table(read: Read, size: int, slots: int) -> Entries | None:
         return None
     entries: Entries = np.frombuffer(text, ENTRY)
     return entries if plausible(entries, size, slots) else None
+
+
+def shape_of(entry: np.void) -> Shape:
+    """Give the shape of a frame in the table."""
+    return Shape(*(int(entry[name]) for name in ("width", "height", "components", "across", "down")))
 
 
 def plausible(entries: Entries, size: int, slots: int) -> bool:

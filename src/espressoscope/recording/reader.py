@@ -6,28 +6,25 @@ counts are the segments there are. Nothing is decoded before somebody asks.
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from espressoscope.errors import RecordingError
 from espressoscope.recording.recorded import Recording
-from espressoscope.recording.run_folder import RUN_NAME
+from espressoscope.recording.run_folder import RUN_NAME, read_json, unused_name
 from espressoscope.recording.segment import SUFFIX
 from espressoscope.recording.stored import segment_paths
 from espressoscope.recording.timeline import timeline
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from espressoscope.recording.timeline import Timeline
 
-__all__ = ["Run", "open_run", "parsed_json"]
-
-MOST_JSON: Final = 16 * 2**20
+__all__ = ["Run", "open_run"]
 
 
 class Run(Mapping[str, Recording]):
@@ -67,7 +64,7 @@ class Run(Mapping[str, Recording]):
             The folder is there no more.
         """
         with self._looking:
-            info = _read_json((self.path.parent if self._of_one_camera else self.path) / RUN_NAME)
+            info = read_json((self.path.parent if self._of_one_camera else self.path) / RUN_NAME)
             if info or not self.info:  # one that has been read once is not forgotten
                 self.info = info
             recordings = dict(self._recordings)
@@ -77,7 +74,7 @@ class Run(Mapping[str, Recording]):
             for name, folder, told in self._cameras():
                 known = of_folder.get(folder)
                 if known is None:
-                    name = _free(name, recordings)
+                    name = unused_name(name, recordings.__contains__)
                     of_folder[folder] = recordings[name] = Recording(name, folder, told)
                 elif told:
                     known.info = told
@@ -192,15 +189,6 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _free(name: str, taken: Collection[str]) -> str:
-    """Give a name that no other camera has."""
-    number, found = 1, name
-    while found in taken:
-        number += 1
-        found = f"{name}-{number}"
-    return found
-
-
 def _no_run(path: Path, why: str) -> RecordingError:
     return RecordingError(
         f"{path} is no run: {why}",
@@ -208,20 +196,3 @@ def _no_run(path: Path, why: str) -> RecordingError:
         frames_dropped=0,
         hint="Give the folder that was recorded to, the one with run.json",
     )
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            return parsed_json(file.read(MOST_JSON)) or {}
-    except OSError:
-        return {}
-
-
-def parsed_json(data: bytes) -> dict[str, Any] | None:
-    """Give what a `run.json` tells; None when it is none."""
-    try:
-        content = json.loads(data[:MOST_JSON])
-    except (ValueError, RecursionError):
-        return None
-    return content if isinstance(content, dict) else None

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from espressoscope.model import Frame
 
-__all__ = ["Part", "Recording", "Segment", "segment_paths"]
+__all__ = ["Part", "Recording"]
 
 _MOST_EVENTS: Final = 100_000
 _MOST_SEGMENTS: Final = 1_000_000

@@ -17,7 +17,7 @@ from espressoscope.errors import RecordingError
 from espressoscope.model import Frame
 from espressoscope.recording import tiff
 from espressoscope.recording.checksum import crc32
-from espressoscope.recording.contents import read_contents, walk_contents
+from espressoscope.recording.contents import read_contents, shape_of, walk_contents
 from espressoscope.recording.files import GrowingFile, read_at
 from espressoscope.recording.layout import (
     FIRST_DIRECTORY,
@@ -29,17 +29,18 @@ from espressoscope.recording.layout import (
     TEXTS_AT,
     Header,
     Kind,
-    Shape,
     parse_header,
 )
 from espressoscope.recording.log_file import LogFile
-from espressoscope.recording.reader import open_run, parsed_json
+from espressoscope.recording.reader import open_run
 from espressoscope.recording.run_folder import (
     LOG_NAME,
     RESERVE_NAME,
     RUN_NAME,
     RunLock,
     cannot_write,
+    parsed_json,
+    unused_name,
     write_json,
 )
 from espressoscope.recording.segment import append_directories, append_whole, finish
@@ -154,11 +155,9 @@ def _keep_unreadable(path: Path) -> None:
     try:
         if parsed_json(path.read_bytes()) is not None:
             return
-        number, aside = 1, path.with_name(f"{path.name}.damaged")
-        while aside.exists():
-            number += 1
-            aside = path.with_name(f"{path.name}.damaged-{number}")
-        path.rename(aside)
+        path.rename(
+            path.with_name(unused_name(f"{path.name}.damaged", lambda name: path.with_name(name).exists()))
+        )
     except FileNotFoundError:
         return
     except OSError as error:
@@ -199,7 +198,7 @@ def _is_linked(path: Path, contents: Contents) -> bool:
     pages = contents.pages
     if not len(pages):
         return True
-    maker = tiff.DirectoryMaker(_shape_of(pages[0]))
+    maker = tiff.DirectoryMaker(shape_of(pages[0]))
     places = list(zip(pages["offset"].tolist(), pages["bytes"].tolist(), strict=True))
     file = GrowingFile(path, new=False)
     try:
@@ -221,10 +220,6 @@ def _is_linked(path: Path, contents: Contents) -> bool:
         file.close()
 
 
-def _shape_of(page: np.void) -> Shape:
-    return Shape(*(int(page[name]) for name in ("width", "height", "components", "across", "down")))
-
-
 def repair_segment(path: Path, camera: str, software: str, *, anew: bool = False) -> tuple[int, int]:
     """Link what is not linked, and put the end on; tell how many frames were linked, how many are damaged.
 
@@ -234,6 +229,11 @@ def repair_segment(path: Path, camera: str, software: str, *, anew: bool = False
     camera, software : str
     anew : bool
         Also where there is an end already.
+
+    Raises
+    ------
+    OSError
+        It cannot be read or written; what is in it is still found.
     """
     file = GrowingFile(path, new=False)
     try:
@@ -290,7 +290,7 @@ def _close_torn(file: GrowingFile, end: int) -> None:
 
 def _link_all(file: GrowingFile, contents: Contents, pages: Entries, software: str) -> int:
     first = pages[0]
-    maker = tiff.DirectoryMaker(_shape_of(first))
+    maker = tiff.DirectoryMaker(shape_of(first))
     directory = maker.first(int(first["offset"]), int(first["bytes"]), software)
     there = read_at(file.descriptor, len(directory), FIRST_DIRECTORY)
     next_at, count, relinked = tiff.FIRST_NEXT_AT, 1, 0

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from espressoscope.recording.track import CameraTrack
 
-__all__ = ["RunClock", "counts_of", "iso", "run_content", "slept_ns"]
+__all__ = ["FrameClock", "counts_of", "iso", "run_content", "slept_ns"]
 
 _SET_S: Final = 0.5
 """A clock that moves by more has been set; it is put right in smaller steps all the time."""
@@ -27,7 +27,7 @@ def slept_ns() -> int:
         return 0
 
 
-class RunClock:
+class FrameClock:
     """Unix time as the frames have it, which is never set; and how far the computer's own is ahead of it.
 
     Parameters
@@ -98,7 +98,7 @@ def counts_of(track: CameraTrack) -> dict[str, Any]:
 
 def run_content(
     top: Mapping[str, Any],
-    clock: RunClock,
+    clock: FrameClock,
     trouble: str | None,
     cameras: Mapping[str, Mapping[str, Any]],
     tracks: Mapping[str, CameraTrack],
@@ -109,7 +109,7 @@ def run_content(
     ----------
     top : mapping
         Which run it is, and its ``state``.
-    clock : RunClock
+    clock : FrameClock
     trouble : str or None
         Why it has ended early.
     cameras : mapping of str to mapping

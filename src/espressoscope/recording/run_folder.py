@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import sys
 import unicodedata
 from pathlib import Path
@@ -19,7 +20,7 @@ from espressoscope.disk import write_whole
 from espressoscope.errors import RecordingError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
 __all__ = [
     "LOCK_NAME",
@@ -29,10 +30,15 @@ __all__ = [
     "Reserve",
     "RunLock",
     "cannot_write",
+    "free_and_floor",
     "free_space_floor",
+    "is_locked",
     "make_run_folder",
+    "parsed_json",
+    "read_json",
     "room_to_end",
     "safe_folder_name",
+    "unused_name",
     "write_json",
 ]
 
@@ -40,6 +46,7 @@ RUN_NAME: Final = "run.json"
 LOG_NAME: Final = "frames.csv"
 LOCK_NAME: Final = "lock"
 RESERVE_NAME: Final = "reserve"
+MOST_JSON: Final = 16 * 2**20
 
 # Windows refuses these, the others separate folders or mean something to a shell.
 _FORBIDDEN = re.compile(
@@ -72,10 +79,15 @@ def safe_folder_name(name: str, taken: Collection[str] = ()) -> str:
     if not text or _RESERVED.fullmatch(text):
         text = f"camera-{text}".strip("-")
     used = {each.casefold() for each in (*taken, LOCK_NAME, RESERVE_NAME, RUN_NAME)}
-    number, found = 1, text
-    while found.casefold() in used:
+    return unused_name(text, lambda found: found.casefold() in used)
+
+
+def unused_name(name: str, taken: Callable[[str], bool]) -> str:
+    """Give the name, or with a number behind it the first that is not taken: ``name-2``, ``name-3``."""
+    number, found = 1, name
+    while taken(found):
         number += 1
-        found = f"{text}-{number}"
+        found = f"{name}-{number}"
     return found
 
 
@@ -102,6 +114,17 @@ def cannot_write(path: Path, error: OSError, *, written: int = 0, dropped: int =
 def free_space_floor(total: int) -> int:
     """Give the free space below which a recording ends: 100 MB, or 2 % of a smaller disk."""
     return min(FLOOR_BYTES, int(total * _FLOOR_SHARE))
+
+
+def free_and_floor(folder: Path, keep_free: int | None) -> tuple[int, int]:
+    """Give how many bytes of a folder's disk are free, and how many are to stay so: `keep_free`, else usual.
+
+    Raises
+    ------
+    OSError
+    """
+    usage = shutil.disk_usage(folder)
+    return usage.free, free_space_floor(usage.total) if keep_free is None else keep_free
 
 
 def room_to_end(frames: int, pages: int) -> int:
@@ -162,6 +185,24 @@ def write_json(path: Path, content: Mapping[str, Any], *, sync: bool = True) -> 
     write_whole(path, text.encode("utf-8", "replace"), early=early, sync=sync)
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """Read what `run.json` tells; empty where it is not there, cannot be read, or tells nothing."""
+    try:
+        with path.open("rb") as file:
+            return parsed_json(file.read(MOST_JSON)) or {}
+    except OSError:
+        return {}
+
+
+def parsed_json(data: bytes) -> dict[str, Any] | None:
+    """Give what a `run.json` tells; None when it is none."""
+    try:
+        content = json.loads(data[:MOST_JSON])
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
 class RunLock:
     """Held by the program that writes a run, so that no second one does; the system frees it when that dies.
 
@@ -219,12 +260,47 @@ if sys.platform == "win32":
 
     def _lock(descriptor: int) -> None:
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+    def _is_free(descriptor: int) -> bool:
+        try:
+            _lock(descriptor)
+        except OSError:
+            return False
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+        return True
 else:
     import fcntl
 
     def _lock(descriptor: int) -> None:
         # flock, not lockf: the latter is lost when any descriptor of the file is closed.
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _is_free(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True  # closing gives it back
+
+
+def is_locked(folder: Path) -> bool:
+    """Tell whether a program is writing this run at this moment; takes nothing away from it.
+
+    Raises
+    ------
+    OSError
+        PermissionError where the lock is another user's, and may not be looked at.
+    """
+    try:
+        # Windows locks only what may be written; elsewhere another user may look at it as well.
+        descriptor = os.open(folder / LOCK_NAME, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _is_free(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class Reserve:

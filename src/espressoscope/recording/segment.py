@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from espressoscope.disk import patiently, sync_folder
 from espressoscope.recording import tiff
 from espressoscope.recording.checksum import crc32
-from espressoscope.recording.contents import read_contents
+from espressoscope.recording.contents import read_contents, shape_of
 from espressoscope.recording.files import GrowingFile, PartlyWritten, PlainFile
 from espressoscope.recording.layout import (
     FIRST_DIRECTORY,
@@ -32,7 +32,6 @@ from espressoscope.recording.layout import (
     TIFF_HEAD,
     Header,
     Kind,
-    Shape,
     index_size,
     pack_head,
     pack_prologue,
@@ -47,8 +46,18 @@ if TYPE_CHECKING:
 
     from espressoscope.model import Frame
     from espressoscope.recording.contents import Contents
+    from espressoscope.recording.layout import Shape
 
-__all__ = ["SUFFIX", "UNPAGED_SUFFIX", "Entry", "PartlyStored", "SegmentWriter", "finish"]
+__all__ = [
+    "SUFFIX",
+    "UNPAGED_SUFFIX",
+    "Entry",
+    "PartlyStored",
+    "SegmentWriter",
+    "append_directories",
+    "append_whole",
+    "finish",
+]
 
 SUFFIX: Final = ".ome.tif"
 UNPAGED_SUFFIX: Final = ".records"
@@ -366,9 +375,7 @@ def finish(file: PlainFile, contents: Contents, camera: str, software: str) -> N
     at = start + len(parts[0])
     xml_at = 0
     if len(pages):
-        first = pages[0]
-        shape = Shape(*(int(first[name]) for name in ("width", "height", "components", "across", "down")))
-        xml = ome_xml(camera, shape, pages["received_ns"].tolist(), software)
+        xml = ome_xml(camera, shape_of(pages[0]), pages["received_ns"].tolist(), software)
         xml_at = at + HEADER_SIZE
         parts += _extra(Kind.OME_XML, xml)
         at += HEADER_SIZE + padded(len(xml))

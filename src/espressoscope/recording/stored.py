@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from espressoscope.recording.contents import Contents
 
-__all__ = ["Segment", "segment_paths"]
+__all__ = ["Segment", "frame_of", "segment_paths"]
 
 
 class Segment:
@@ -99,20 +99,23 @@ class Segment:
                 frames_dropped=0,
                 hint="Is the disk still there? After moving a recording open it where it is now",
             ) from error
-        status = STATUSES[int(entry["status"]) % len(STATUSES)]
-        if len(jpeg) != length or crc32(jpeg) != int(entry["crc"]):
-            status = "corrupt"
-        device_ns = int(entry["device_ns"])
-        return Frame(
-            jpeg,
-            int(entry["sequence"]),
-            int(entry["received_ns"]),
-            None if device_ns == NO_TIME else device_ns,
-            int(entry["width"]),
-            int(entry["height"]),
-            camera,
-            status,
-        )
+        whole = len(jpeg) == length and crc32(jpeg) == int(entry["crc"])
+        return frame_of(entry, jpeg, camera, whole=whole)
+
+
+def frame_of(entry: np.void, jpeg: bytes, camera: str, *, whole: bool = True) -> Frame:
+    """Make a frame of what the table tells of it and its bytes; ``"corrupt"`` where these are not whole."""
+    device_ns = int(entry["device_ns"])
+    return Frame(
+        jpeg,
+        int(entry["sequence"]),
+        int(entry["received_ns"]),
+        None if device_ns == NO_TIME else device_ns,
+        int(entry["width"]),
+        int(entry["height"]),
+        camera,
+        STATUSES[int(entry["status"]) % len(STATUSES)] if whole else "corrupt",
+    )
 
 
 def segment_paths(folder: Path) -> list[Path]:

@@ -68,10 +68,8 @@ class CameraTrack:
     ----------
     frames_written : int
         Frames the system has taken; they survive the end of this program, however it ends.
-    bytes_written : int
-        Bytes of these.
-    pages : int
-        Those that are pages.
+    bytes_written, pages : int
+        Bytes of these; those of them that are pages.
     damaged, duplicates, odd : int
         Of those written: truncated or corrupt ones, repeated ones, and those of a size that did not last.
     gaps, lost : int
@@ -82,6 +80,8 @@ class CameraTrack:
     numbering : Numbering
     first_ns, last_ns : int or None
         Times of the first and the last frame written.
+    most_frames, until_ns : int or None, float
+        How many frames `put` takes, None: any number; and from which time on none.
     """
 
     def __init__(

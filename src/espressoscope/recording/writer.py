@@ -19,14 +19,14 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from espressoscope.recording.files import GrowingFile
-from espressoscope.recording.run_facts import RunClock, run_content
+from espressoscope.recording.run_facts import FrameClock, run_content
 from espressoscope.recording.run_folder import (
     RESERVE_NAME,
     RUN_NAME,
     Reserve,
     RunLock,
     cannot_write,
-    free_space_floor,
+    free_and_floor,
     make_run_folder,
     safe_folder_name,
     write_json,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from espressoscope.recording.files import PlainFile
     from espressoscope.recording.segment import SegmentWriter
 
-__all__ = ["RunWriter", "free_space_floor"]
+__all__ = ["RunWriter"]
 
 _log = logging.getLogger(__name__)
 
@@ -89,6 +89,8 @@ class RunWriter:
         By the camera's name.
     trouble : RecordingError or None
         Why it has ended early.
+    free_bytes : int
+        Of the disk, at the last look.
     """
 
     def __init__(
@@ -114,7 +116,7 @@ class RunWriter:
         self._cameras: dict[str, dict[str, Any]] = {}  # replaced, never changed: any thread reads it
         self._changing = threading.Lock()  # of that, and of `tracks`
         self._ending = False  # no more cameras
-        self._clock = RunClock(wall_offset_ns, system_clock, slept_before_ns)
+        self._clock = FrameClock(wall_offset_ns, system_clock, slept_before_ns)
         self._state = "recording"
         self._to_end: deque[SegmentWriter] = deque()
         self._stop = threading.Event()
@@ -128,11 +130,9 @@ class RunWriter:
         try:
             self._lock = RunLock(self.path)
             try:
-                usage = shutil.disk_usage(self.path)
-                self._floor = free_space_floor(usage.total) if keep_free is None else keep_free
-                self.free_bytes = usage.free
-                if usage.free <= self._floor:
-                    left, floor = usage.free / 1e6, self._floor / 1e6
+                self.free_bytes, self._floor = free_and_floor(self.path, keep_free)
+                if self.free_bytes <= self._floor:
+                    left, floor = self.free_bytes / 1e6, self._floor / 1e6
                     raise OSError(
                         errno.ENOSPC, f"the disk has {left:.0f} MB left, and {floor:.0f} MB are to stay free"
                     )

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from espressoscope.model import Frame
-from espressoscope.recording.layout import NO_TIME, SLOTS, STATUSES
+from espressoscope.recording.layout import SLOTS, STATUSES
 from espressoscope.recording.log_file import COLUMNS as LOG_COLUMNS
 from espressoscope.recording.log_file import LogFile
-from espressoscope.recording.recorded import Segment, segment_paths
 from espressoscope.recording.repair import repair_segment
 from espressoscope.recording.run_folder import LOG_NAME
 from espressoscope.recording.segment import Entry, PartlyStored, SegmentWriter
 from espressoscope.recording.shapes import Shaper
+from espressoscope.recording.stored import Segment, frame_of, segment_paths
 from espressoscope.timelapse.ledger import Ledger, Line, cut_torn_end
 
 if TYPE_CHECKING:
@@ -212,17 +212,7 @@ class CameraBook:
         return last
 
     def _log_row(self, log: LogFile, row: np.void) -> None:
-        device_ns = int(row["device_ns"])
-        frame = Frame(
-            b"",
-            int(row["sequence"]),
-            int(row["received_ns"]),
-            None if device_ns == NO_TIME else device_ns,
-            int(row["width"]),
-            int(row["height"]),
-            self.name,
-            STATUSES[int(row["status"]) % len(STATUSES)],
-        )
+        frame = frame_of(row, b"", self.name)
         page = int(row["page"])
         log.frame(
             frame, int(row["lost"]), self._number_of_last(), None if page < 0 else page,

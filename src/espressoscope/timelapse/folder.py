@@ -6,9 +6,8 @@ program needs to go on with it. `run.json` is written anew at every start, chang
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
-import sys
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -22,19 +21,32 @@ from espressoscope.recording.run_folder import (
     RUN_NAME,
     RunLock,
     cannot_write,
+    is_locked,
     make_run_folder,
+    read_json,
     safe_folder_name,
+    unused_name,
     write_json,
 )
 from espressoscope.timelapse.schedule import LATEST_NS, Schedule
 from espressoscope.timelapse.spans import iso_utc, write_span
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping
 
     from espressoscope.timelapse.ledger import Line
 
-__all__ = ["SCHEDULE_NAME", "LapseFolder", "Plan", "PlannedCamera", "read_plan"]
+__all__ = [
+    "SCHEDULE_NAME",
+    "LapseFolder",
+    "Plan",
+    "PlannedCamera",
+    "is_written",
+    "plan_cameras",
+    "read_plan",
+    "refuse_other",
+]
 
 SCHEDULE_NAME: Final = "schedule.json"
 _FORMAT: Final = "espressoscope timelapse"
@@ -166,11 +178,7 @@ def plan_cameras(found: list[tuple[str, str, Mapping[str, Any]]]) -> tuple[Plann
     wanted = [name for _, name, _ in found]
     for given, name, facts in found:
         mac = str(facts.get("mac") or "").replace(":", "")[-6:]
-        unique = f"{name}-{mac}" if wanted.count(name) > 1 and mac else name
-        number, each = 1, unique
-        while each in names:
-            number += 1
-            each = f"{unique}-{number}"
+        each = unused_name(f"{name}-{mac}" if wanted.count(name) > 1 and mac else name, names.__contains__)
         names.append(each)
         folders.append(safe_folder_name(each, [*folders, SCHEDULE_NAME]))
         planned.append(PlannedCamera(given, each, folders[-1], facts))
@@ -300,12 +308,9 @@ class LapseFolder:
 
     def _before(self) -> dict[str, dict[str, Any]]:
         """Give what `run.json` tells of the cameras already: those that are off now have told it before."""
-        try:
-            with (self.path / RUN_NAME).open("rb") as file:
-                entries = json.loads(file.read(_MOST_JSON))["cameras"]
-            return {str(entry["name"]): dict(entry) for entry in entries}
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            return {}
+        entries = read_json(self.path / RUN_NAME).get("cameras")
+        told = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+        return {str(entry.get("name")): entry for entry in told}
 
     def release(self) -> None:
         """Let it go; twice does nothing."""
@@ -337,10 +342,11 @@ def refuse_other(path: Path, there: Mapping[str, Any], asked: Mapping[str, Any])
 def _shown(key: str, value: object) -> str:
     if value is None:
         return "not given"
-    if key.endswith("_s") and isinstance(value, int | float):
-        return write_span(value)
-    if key.endswith("_ns") and isinstance(value, int):
-        return iso_utc(value)
+    with contextlib.suppress(ValueError, OverflowError, OSError):  # no time that anybody knows
+        if key.endswith("_s") and isinstance(value, int | float):
+            return write_span(value)
+        if key.endswith("_ns") and isinstance(value, int):
+            return iso_utc(value)
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
@@ -352,44 +358,7 @@ def is_written(folder: Path) -> bool:
     OSError
     """
     try:
-        # Windows locks only what may be written; elsewhere another user may look at it as well.
-        descriptor = os.open(folder / LOCK_NAME, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
-    except FileNotFoundError:
-        return False
-    except PermissionError:
-        return _says_running(folder)
-    try:
-        return not _free(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _says_running(folder: Path) -> bool:
-    """Tell what `run.json` says; after a kill it is wrong."""
-    try:
-        with (folder / RUN_NAME).open("rb") as file:
-            return bool(json.loads(file.read(_MOST_JSON))["timelapse"]["state"] == "running")
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return False
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _free(descriptor: int) -> bool:
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
-        return True
-else:
-    import fcntl
-
-    def _free(descriptor: int) -> bool:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return False
-        return True  # closing gives it back
+        return is_locked(folder)
+    except PermissionError:  # another user's; after a kill this is wrong
+        told = read_json(folder / RUN_NAME).get("timelapse")
+        return isinstance(told, dict) and told.get("state") == "running"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from espressoscope.errors import RecordingError
-from espressoscope.recording.run_folder import cannot_write
+from espressoscope.recording.run_folder import cannot_write, free_and_floor
 from espressoscope.timelapse.folder import is_written, read_plan
 from espressoscope.timelapse.forecast import Forecast, forecast_disk
 from espressoscope.timelapse.ledger import last_line
@@ -99,7 +98,7 @@ class LapseStatus:
 
     @property
     def taken(self) -> int:
-        """Pictures' points of all cameras."""
+        """Points with a picture, of all cameras."""
         return sum(camera.taken for camera in self.cameras)
 
     @property
@@ -155,8 +154,6 @@ def status_of(
     ------
     OSError
     """
-    from espressoscope.recording.writer import free_space_floor
-
     schedule = plan.schedule
     cameras = []
     overdue = 0
@@ -184,8 +181,7 @@ def status_of(
             )
         )
     left = [camera for camera in cameras if camera.next_point is not None]
-    usage = shutil.disk_usage(folder)
-    floor = free_space_floor(usage.total) if keep_free is None else keep_free
+    free, floor = free_and_floor(folder, keep_free)
     sizes = [
         round(camera.bytes / camera.taken / schedule.burst) if camera.taken else None for camera in cameras
     ]
@@ -202,5 +198,5 @@ def status_of(
         min((camera.next_due_ns for camera in left if camera.next_due_ns is not None), default=None),
         0 if running else overdue,
         tuple(cameras),
-        forecast_disk(sizes, schedule.burst, to_come, schedule.every_ns / 1e9, usage.free - floor),
+        forecast_disk(sizes, schedule.burst, to_come, schedule.every_ns / 1e9, free - floor),
     )
