@@ -159,3 +159,16 @@ def test_sizes_of_the_fixtures_are_what_they_say(tapes: dict[str, Tape]) -> None
     assert len(whole(tapes[ODD])) == 11
     assert len(whole(tapes[ODD], LARGE)) == 6
     assert SMALL != LARGE
+
+
+def test_a_recording_deleted_meanwhile_is_told_and_leaves_nothing(
+    tapes: dict[str, Tape], tmp_path: Path
+) -> None:
+    opened = es.open_run(write_run(tmp_path / "run", [tapes["A1"]]))
+    for segment in opened["A1"].segments:
+        segment.path.unlink()
+    with pytest.raises(es.ExportError, match="cannot be read any more") as caught:
+        es.export_run(opened, "jpeg", tmp_path / "out")
+    assert caught.value.camera == "A1"
+    assert caught.value.hint
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]

@@ -18,6 +18,7 @@ import espressoscope as es
 from espressoscope.cli.app import app
 from espressoscope.sim import SimulatedCamera
 from espressoscope.timelapse import hook
+from espressoscope.timelapse.folder import refuse_other
 from espressoscope.timelapse.forecast import forecast_disk
 from espressoscope.timelapse.hook import Alarm, words_of
 from espressoscope.timelapse.ledger import POINTS_NAME, Ledger, Line, read_line
@@ -258,6 +259,14 @@ def test_what_will_not_do_is_said_before_it_begins(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell script")
+def test_another_schedule_is_refused_in_words_whatever_the_file_says(tmp_path: Path) -> None:
+    there = {"for_s": float("inf"), "until_ns": 10**40, "settle_s": 0.5, "burst": 2}
+    with pytest.raises(es.RecordingError, match=r"for_s was inf and is 2 h now") as caught:
+        refuse_other(tmp_path, there, {"for_s": 7200.0, "until_ns": 10**18, "settle_s": 0.5, "burst": 2})
+    assert "is 2001-09-09T01:46:40.000000Z now" in str(caught.value)
+    assert "settle_s" not in str(caught.value)
+
+
 def test_an_alarm_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hook, "HOOK_S", 0.5)
     script = tmp_path / "slow.sh"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from espressoscope.api.recorder import software
+from espressoscope.api.run_facts import software
 from espressoscope.export.report import Exported, ExportProgress
 
 if TYPE_CHECKING:

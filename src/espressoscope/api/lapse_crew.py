@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from espressoscope.api.run_facts import facts_of, software
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -103,7 +105,6 @@ class LapseCrew:
     def _opened(
         self, folder: LapseFolder, plan: Plan, clock: RunClock, news: LapseNews, floor: int, post: _Post
     ) -> None:
-        from espressoscope.api.recorder import software
         from espressoscope.timelapse.book import CameraBook
         from espressoscope.timelapse.schedule import Course
         from espressoscope.timelapse.walk import Walk
@@ -158,9 +159,8 @@ class LapseCrew:
         """Give what is known of the cameras by now: where they are, how they are set."""
         found = {}
         for post in self._posts:
-            info = None if post.taker.info is None else post.taker.info.shown
-            keys = () if info is None else ("url", "stream_url", "mac", "firmware")
-            told = found[post.camera.name] = {**{key: getattr(info, key) for key in keys}, **post.taker.place}
+            info = post.taker.info
+            told = found[post.camera.name] = {**({} if info is None else facts_of(info)), **post.taker.place}
             if post.walk is not None and post.walk.settings:
                 told["settings"] = post.walk.settings
         return found

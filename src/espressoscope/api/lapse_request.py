@@ -50,14 +50,8 @@ def read_request(
     every_s = read_span(every)
     if count is not None and count * every_s > _LONGEST_S:
         raise ValueError("that would last for more than 500 years: a smaller count, or no count at all")
-    settle_s = _span_or_none(settle)
-    stagger_s = (
-        auto_stagger_s(every_s, len(given))
-        if stagger is None
-        else 0.0
-        if stagger == 0
-        else read_span(stagger)
-    )
+    settle_s = _span_or_zero(settle)
+    stagger_s = auto_stagger_s(every_s, len(given)) if stagger is None else _span_or_zero(stagger)
     window_s = auto_window_s(every_s) if window is None else read_span(window)
     if window_s > every_s:
         raise ValueError("the window must not be longer than the interval")
@@ -95,5 +89,5 @@ def read_request(
     return schedule, asked
 
 
-def _span_or_none(text: float | str) -> float:
+def _span_or_zero(text: float | str) -> float:
     return 0.0 if text in (0, "0", "0s") else read_span(text)

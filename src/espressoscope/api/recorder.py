@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from espressoscope.api.follower import leave_frames, take_frames
 from espressoscope.api.record_progress import Patience, RecordProgress, progress_of
+from espressoscope.api.run_facts import facts_of, software, values_of
 from espressoscope.errors import RecordingError
 
 if TYPE_CHECKING:
@@ -24,26 +25,16 @@ if TYPE_CHECKING:
     from espressoscope.api.keeper import FrameKeeper
     from espressoscope.api.runtime import Runtime
     from espressoscope.engine.session import CameraSession
-    from espressoscope.model import CameraInfo, SettingValue
+    from espressoscope.model import SettingValue
     from espressoscope.recording.kept import LastFrames
     from espressoscope.recording.track import CameraTrack
 
-__all__ = ["RecordProgress", "Recorder", "software"]
+__all__ = ["RecordProgress", "Recorder"]
 
 _log = logging.getLogger(__name__)
 _SLICE_S = 0.2
 _LAST_S = 0.1
 """Time for frames that arrived before the end to be handed over."""
-
-
-def software() -> str:
-    """Give name and version, as recordings say them."""
-    from importlib.metadata import PackageNotFoundError, version  # takes a moment
-
-    try:
-        return f"espressoscope {version('espressoscope')}"
-    except PackageNotFoundError:  # run from its sources
-        return "espressoscope"
 
 
 class Recorder:
@@ -149,17 +140,18 @@ class Recorder:
             if self._closed or name in self._places:
                 return
             track = self._writer.tracks.get(name)
-            earlier = None
+            earlier: LastFrames | None = None
             if track is not None:  # it was here before, and its new connection counts from 0
                 track.numbering.go_on()
                 self._connections.pop(name, None)
                 track.note("joined", "the camera is recorded again", self._writer.now_ns)
             else:
-                earlier = None if self._keeper is None else self._keeper.of(name)
-                settings = self._known[name] = _values(session)
+                if self._keeper is not None:
+                    earlier = self._keeper.of(name)
+                settings = self._known[name] = values_of(session.settings())
                 try:
                     track = self._writer.add(
-                        name, {**_facts(session.info), **session.place, "settings": settings}
+                        name, {**facts_of(session.info), **session.place, "settings": settings}
                     )
                 except RecordingError:
                     if self._writer.trouble is None:
@@ -214,13 +206,13 @@ class Recorder:
                 text = "the camera has restarted" if restarts > before_that[1] else "the connection broke"
                 track.note("reconnected", f"{text}; pictures come again", self._writer.now_ns)
             self._connections[name] = (connections, restarts)
-            now, before = _values(session), self._known.get(name, {})
+            now, before = values_of(session.settings()), self._known.get(name, {})
             changed = {key: value for key, value in now.items() if before.get(key) != value}
             if changed:
                 self._known[name] = now
                 track.note("settings", json.dumps(changed, ensure_ascii=False), self._writer.now_ns)
                 if not before:  # it has been reached only now
-                    self._writer.describe(name, {**_facts(session.info), "settings": now})
+                    self._writer.describe(name, {**facts_of(session.info), "settings": now})
 
     # ---- for users ----------------------------------------------------------------------------------
 
@@ -345,12 +337,3 @@ class Recorder:
         return (
             f"<Recorder of {len(self._writer.tracks)} cameras to {self.path}: {self.frames_written} frames>"
         )
-
-
-def _values(session: CameraSession) -> dict[str, SettingValue | None]:
-    return {name: setting.value for name, setting in session.settings().items() if setting.value is not None}
-
-
-def _facts(info: CameraInfo) -> dict[str, Any]:
-    info = info.shown  # its queries may hold passwords
-    return {"url": info.url, "stream_url": info.stream_url, "mac": info.mac, "firmware": info.firmware}

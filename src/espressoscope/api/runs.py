@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from espressoscope.api.recorder import software
+from espressoscope.api.run_facts import software
 
 if TYPE_CHECKING:
     import os

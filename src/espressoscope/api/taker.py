@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from espressoscope.api.camera import Camera
 from espressoscope.api.judged import judged
 from espressoscope.api.roll import Roll, card_of
+from espressoscope.api.run_facts import facts_of, values_of
 from espressoscope.device.address import clean_text
 from espressoscope.errors import CameraError, CameraTimeout, RemoteProtocolError, SettingError
 from espressoscope.model import CameraInfo, Frame
@@ -148,7 +149,7 @@ class CameraTaker:
         info = self._known
         return Trial(
             clean_text(self.given if info is None else info.name) or "camera",
-            {} if info is None else _facts(info),
+            {} if info is None else facts_of(info),
             max((len(frame.jpeg) for frame in frames), default=None),
             seconds,
             error,
@@ -289,8 +290,7 @@ class CameraTaker:
             if self._maybe_lit:
                 with contextlib.suppress(CameraError):  # `tidy` goes on trying
                     self._lamp_off()
-        values = {key: setting.value for key, setting in camera.settings.items() if setting.value is not None}
-        return Taking(frames, values)
+        return Taking(frames, values_of(camera.settings))
 
     def _pictures(self, camera: Camera, limit_s: float) -> list[Frame]:
         burst = self._schedule.burst
@@ -388,8 +388,3 @@ async def _within(work: Callable[[], Coroutine[Any, Any, _T]], limit_s: float, p
 def _age_ns(camera: Camera, frame: Frame) -> int:
     link = camera._opened()[1].link
     return max(0, link.wall_ns(time.perf_counter_ns()) - frame.received_ns)
-
-
-def _facts(info: CameraInfo) -> dict[str, Any]:
-    info = info.shown  # its queries may hold passwords
-    return {"url": info.url, "stream_url": info.stream_url, "mac": info.mac, "firmware": info.firmware}

@@ -348,7 +348,7 @@ class TimeLapse:
                 self._write(folder, "running")
 
     def _write(self, folder: LapseFolder, state: str) -> None:
-        from espressoscope.api.recorder import software
+        from espressoscope.api.run_facts import software
 
         assert self._run_clock is not None
         try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from espressoscope.errors import ExportError
+from espressoscope.errors import ExportError, RecordingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,12 +84,12 @@ class Chosen:
         """
         try:
             return self._records[place]
-        except OSError as error:
+        except RecordingError as error:
             raise ExportError(
-                f"a frame cannot be read any more: {error.strerror or error}",
+                error.message,
                 path=str(self.recording.folder),
                 camera=self.name,
-                hint="Is the recording where it was, and its disk whole?",
+                hint=error.hint,
             ) from error
 
     def frames(self, places: NDArray[np.int64]) -> Iterator[Frame]:

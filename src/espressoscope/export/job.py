@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -24,7 +25,8 @@ from espressoscope.export.staging import (
     staged,
     write_json,
 )
-from espressoscope.export.times import iso_utc, moment_ns
+from espressoscope.export.times import moment_ns
+from espressoscope.recording.moments import iso_utc
 from espressoscope.recording.run_folder import safe_folder_name
 
 if TYPE_CHECKING:
@@ -240,7 +242,7 @@ def _to_ome_zarr(job: _Job, wells: Mapping[str, str]) -> None:
         job.notes.append(f"no plate, but images side by side: {why_no_plate}")
     if not job.out.name.endswith(".zarr"):
         job.notes.append("napari knows an OME-Zarr by a name that ends in .zarr")
-    about = {**job.about("ome-zarr"), "made": iso_utc(_now_ns())}
+    about = {**job.about("ome-zarr"), "made": iso_utc(time.time_ns())}
     check_name(job.out, folder=True, replace=job.force)
     check_free(job.out, sum(i.chosen.bytes_of(i.stretch.places) for i in images if not i.linkable))
     with staged(job.out, folder=True, replace=job.force) as early:
@@ -268,9 +270,3 @@ def _to_sheet(job: _Job, count: int | None) -> None:
             lambda chosen, frame: meters[chosen.name].frame(frame, "ok"),
         )
     job.end(meters.values())
-
-
-def _now_ns() -> int:
-    import time
-
-    return time.time_ns()

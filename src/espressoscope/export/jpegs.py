@@ -6,9 +6,9 @@ import csv
 import os
 from typing import TYPE_CHECKING, Any, Final
 
-from espressoscope.export.times import iso_utc
 from espressoscope.recording.layout import NO_TIME
 from espressoscope.recording.log_file import COLUMNS
+from espressoscope.recording.moments import iso_utc
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,9 +12,10 @@ from xml.sax.saxutils import quoteattr
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["array", "collection", "group", "image", "ome_xml", "plate", "table", "well"]
+__all__ = ["array", "collection", "group", "image", "ome_xml", "plate", "series", "table", "well"]
 
 CODEC: Final = "espressoscope.jpeg"
+"""Name of what decodes the chunks; `pyproject.toml` has it too."""
 _VERSION: Final = "0.5"
 _LITTLE: Final = {"name": "bytes", "configuration": {"endian": "little"}}
 _CHANNELS: Final = (("red", "FF0000"), ("green", "00FF00"), ("blue", "0000FF"))
@@ -148,6 +149,11 @@ def plate(name: str, places: Iterable[tuple[str, str]]) -> dict[str, Any]:
 def collection() -> dict[str, Any]:
     """Describe several images side by side, in groups named 0, 1 and so on."""
     return {"version": _VERSION, "bioformats2raw.layout": 3}
+
+
+def series(images: int) -> dict[str, Any]:
+    """Describe in which order the images of a collection come: as they are named."""
+    return {"version": _VERSION, "series": [str(number) for number in range(images)]}
 
 
 def ome_xml(images: Sequence[tuple[str, int, int, int, float]], creator: str) -> str:

@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
 from espressoscope.errors import ExportError
-from espressoscope.export.times import iso_utc
+from espressoscope.recording.moments import iso_utc
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,8 +16,8 @@ from espressoscope.export import metadata
 from espressoscope.export.owned import MARK
 from espressoscope.export.shards import OWN_SLOTS, link_shards, linkable, write_shards
 from espressoscope.export.staging import write_json
-from espressoscope.export.times import iso_utc
 from espressoscope.recording.layout import NO_TIME, SLOTS, STATUSES
+from espressoscope.recording.moments import iso_utc
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -177,8 +177,7 @@ def write_ome_zarr(
             linked += _write_image(path, image, first_ns, None, meters, about)
         ome = folder / "OME"
         ome.mkdir()
-        series = {"version": "0.5", "series": [str(number) for number in range(len(images))]}
-        write_json(ome / "zarr.json", metadata.group({"ome": series}))
+        write_json(ome / "zarr.json", metadata.group({"ome": metadata.series(len(images))}))
         facts = [
             (i.name, len(i.stretch.places), i.stretch.width, i.stretch.height, i.interval_s) for i in images
         ]

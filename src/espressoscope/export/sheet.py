@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from espressoscope.errors import DecodeError, ExportError
-from espressoscope.export.times import iso_utc
+from espressoscope.recording.moments import iso_utc
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Times as words, and words as times; all in UTC."""
+"""Moments as somebody gives them for an export; in UTC."""
 
 from __future__ import annotations
 
@@ -6,18 +6,11 @@ import math
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-__all__ = ["iso_utc", "moment_ns"]
+__all__ = ["moment_ns"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_S: Final = 9_000_000_000
 """Times are 64-bit nanoseconds: until the year 2255."""
-
-
-def iso_utc(time_ns: int) -> str:
-    """Write Unix nanoseconds as ISO 8601, to the microsecond."""
-    # Not fromtimestamp: Windows refuses times before 1970, which a damaged file may have.
-    when = _EPOCH + timedelta(microseconds=time_ns // 1000)
-    return f"{when:%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
 def moment_ns(when: object, first_ns: int) -> int:

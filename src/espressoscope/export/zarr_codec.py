@@ -11,20 +11,19 @@ import asyncio
 import logging
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from zarr.abc.codec import ArrayBytesCodec
 
 from espressoscope.decode import decode
 from espressoscope.errors import DecodeError
+from espressoscope.export.metadata import CODEC as NAME
 
 if TYPE_CHECKING:
     from typing import Self
 
 __all__ = ["NAME", "JpegCodec", "undecodable"]
-
-NAME: Final = "espressoscope.jpeg"
 
 _log = logging.getLogger(__name__)
 _lock = threading.Lock()

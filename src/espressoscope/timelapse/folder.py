@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from espressoscope.disk import sync_folder
 from espressoscope.errors import RecordingError
+from espressoscope.recording.moments import iso_utc
 from espressoscope.recording.run_folder import (
     LOCK_NAME,
     RUN_NAME,
@@ -29,7 +30,7 @@ from espressoscope.recording.run_folder import (
     write_json,
 )
 from espressoscope.timelapse.schedule import LATEST_NS, Schedule
-from espressoscope.timelapse.spans import iso_utc, write_span
+from espressoscope.timelapse.spans import write_span
 
 if TYPE_CHECKING:
     import os

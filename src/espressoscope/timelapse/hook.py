@@ -18,7 +18,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Final
 
-from espressoscope.timelapse.spans import iso_utc
+from espressoscope.recording.moments import iso_utc
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from espressoscope.recording.files import GrowingFile, PartlyWritten, read_at
+from espressoscope.recording.moments import iso_utc
 from espressoscope.timelapse.schedule import LATEST_NS
-from espressoscope.timelapse.spans import iso_utc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

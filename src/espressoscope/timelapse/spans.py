@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
-__all__ = ["MOST_S", "iso_utc", "read_moment", "read_span", "write_span"]
+__all__ = ["MOST_S", "read_moment", "read_span", "write_span"]
 
 MOST_S: Final = 20 * 365 * 86400.0
 """Longest span, in seconds."""
@@ -78,9 +78,3 @@ def read_moment(text: str) -> int:
         return round(moment.timestamp()) * 1_000_000_000
     except (ValueError, OverflowError, OSError):
         raise ValueError(f"{text!r} is no moment: write it like 2027-03-01T18:00 or 2027-03-01") from None
-
-
-def iso_utc(time_ns: int) -> str:
-    """Write Unix nanoseconds as ISO 8601 in UTC, to the microsecond."""
-    seconds, rest_ns = divmod(time_ns, 1_000_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest_ns // 1000:06d}Z"
