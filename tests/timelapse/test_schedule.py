@@ -258,7 +258,6 @@ def test_what_will_not_do_is_said_before_it_begins(tmp_path: Path, monkeypatch: 
         es.timelapse_status(tmp_path / "run")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a shell script")
 def test_another_schedule_is_refused_in_words_whatever_the_file_says(tmp_path: Path) -> None:
     there = {"for_s": float("inf"), "until_ns": 10**40, "settle_s": 0.5, "burst": 2}
     with pytest.raises(es.RecordingError, match=r"for_s was inf and is 2 h now") as caught:
@@ -267,6 +266,7 @@ def test_another_schedule_is_refused_in_words_whatever_the_file_says(tmp_path: P
     assert "settle_s" not in str(caught.value)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell script")
 def test_an_alarm_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hook, "HOOK_S", 0.5)
     script = tmp_path / "slow.sh"

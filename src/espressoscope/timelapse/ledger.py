@@ -50,7 +50,7 @@ class Line(NamedTuple):
     outcome : {"taken", "partial", "damaged", "missed"}
         ``"partial"``: fewer pictures than asked for; ``"damaged"``: pictures that are not whole.
     began_ns : int or None
-        When its last attempt began; None where that is not known any more.
+        When the attempt that succeeded began; None when it was missed, or where that is not known any more.
     received_ns : int or None
         When its first picture had arrived.
     pictures, bytes, width, height : int
@@ -58,7 +58,7 @@ class Line(NamedTuple):
     taken, missed, bytes_total : int
         Points with a picture, and without, and bytes so far, this one included.
     reason : str
-        Why it was missed, or is not whole.
+        Why it was missed, or is not whole; or that it was noted after a restart.
     """
 
     point: int
@@ -78,7 +78,7 @@ class Line(NamedTuple):
 
     @property
     def late_ms(self) -> float | None:
-        """Milliseconds from when it was due to when its last attempt began."""
+        """Milliseconds from when it was due to `began_ns`; None where there is none."""
         return None if self.began_ns is None else (self.began_ns - self.due_ns) / 1e6
 
     def text(self) -> str:
