@@ -6,9 +6,11 @@ The public names, loaded when first used: importing this package runs nothing an
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # typing itself takes a while
 if TYPE_CHECKING:
+    from typing import Any
+
     from espressoscope.api.camera import Camera
     from espressoscope.api.diagnose import Finding, diagnose
     from espressoscope.api.discover import SearchProgress, discover

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +15,8 @@ from espressoscope.sim import SimulatedCamera
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+_ENDS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +36,16 @@ def cli(tmp_path: Path, forks: Forks | None, request: pytest.FixtureRequest) -> 
     runner = Cli(tmp_path, None if fresh else forks)
     yield runner
     runner.close()
+
+
+@pytest.fixture
+def own_signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Give this process its signals back after a test that runs the command line in it."""
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    before = {number: signal.getsignal(number) for number in signal.Signals if number.name in _ENDS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="module")

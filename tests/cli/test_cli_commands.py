@@ -79,6 +79,7 @@ def test_help_loads_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1] == "loaded"
 
 
+@pytest.mark.usefixtures("own_signals")
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -71,6 +71,7 @@ def test_without_a_command_the_help_is_shown(cli: Cli, words: list[str]) -> None
     assert cli.run(*words, "--help").code == 0
 
 
+@pytest.mark.usefixtures("own_signals")
 @pytest.mark.parametrize(
     ("words", "says"),
     [

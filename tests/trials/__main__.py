@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -33,6 +34,9 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--folder", help="on the disk to try; else the system's temporary folder")
     asked = parser.parse_args()
+    # A shell that starts this in the background has switched Ctrl-C off, also for what is started here.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     seed = random.randrange(1 << 31) if asked.seed is None else asked.seed
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
         if asked.trial == "bytes":

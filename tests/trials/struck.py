@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ __all__ = ["Report", "Striker"]
 
 SETTLED_S = 1.5
 """What was acknowledged so long before a kill is a page for everybody."""
+END_S = 60.0
+"""What has not ended so long after a signal hangs."""
 _CAMERAS = 2
 
 
@@ -61,32 +64,41 @@ class Report:
 
 
 class _Recorder:
-    """One program that records, and the lines it has written."""
+    """One program that records, and the lines it has written.
+
+    Attributes
+    ----------
+    hangs : bool
+        It had to be ended by force; what it said ends with where each of its threads stood.
+    """
 
     def __init__(self, cameras: list[SimulatedCamera], folder: Path, moment: tuple[bool, float]) -> None:
         self.cameras = cameras
         self.folder = folder
         self.lines: list[tuple[float, dict[str, Any]]] = []
+        self.hangs = False
         self._after_first, self._wait_s = moment
         self._began = threading.Event()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `end`)
         urls = [camera.url for camera in cameras]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "espressoscope", "record", *urls, "-o", str(folder), "--json"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._errors,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(REPO / "src")},
+            env={**os.environ, "PYTHONPATH": str(REPO / "src"), "PYTHONFAULTHANDLER": "1"},
         )
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        for text in self.process.stdout:
-            if text.endswith("}\n"):
-                self.lines.append((time.monotonic(), json.loads(text)))
-            self._began.set()
+        with self.process.stdout as out:
+            for text in out:
+                if text.endswith("}\n"):
+                    self.lines.append((time.monotonic(), json.loads(text)))
+                self._began.set()
         self._began.set()
 
     def strike(self, number: int) -> float:
@@ -99,10 +111,21 @@ class _Recorder:
         return when
 
     def end(self) -> str:
-        """Wait for its end; give what it said."""
-        self._reader.join(60)
-        _, errors = self.process.communicate(timeout=60)
-        return errors
+        """Wait for its end, and end it where it does not come; give what it said."""
+        try:
+            self.process.wait(END_S)
+        except subprocess.TimeoutExpired:
+            self.hangs = True
+            self.process.send_signal(signal.SIGABRT)  # faulthandler answers by telling where it stands
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self._reader.join()
+        with self._errors as errors:
+            errors.seek(0)
+            return errors.read().decode(errors="replace")
 
 
 class Striker:
@@ -152,7 +175,9 @@ class Striker:
             errors = recorder.end()
         problems: list[str] = []
         try:
-            if self._kill:
+            if recorder.hangs:
+                problems.append(f"it had not ended {END_S:.0f} s after the signal:\n{errors}")
+            elif self._kill:
                 self._after_kill(recorder, struck, problems)
             else:
                 self._after_interrupt(recorder, errors, problems)
@@ -203,8 +228,10 @@ class Striker:
     def _after_interrupt(self, recorder: _Recorder, errors: str, problems: list[str]) -> None:
         folder = recorder.folder
         code = recorder.process.returncode
-        # Before the program has read what Ctrl-C means to it, that is Python's to say.
-        early = code in (-signal.SIGINT, 130) and not recorder.lines
+        # Before the program has said what Ctrl-C means to it, that is Python's to say: -2, or 1 and a
+        # traceback that has not come by way of `Ending`.
+        pythons = code == 1 and "KeyboardInterrupt" in errors and "in _note" not in errors
+        early = (code in (-signal.SIGINT, 130) or pythons) and not recorder.lines
         if code != 0 and not early:
             problems.append(f"exit code {code}: {errors.strip()}")
         if "Traceback" in errors and not early:

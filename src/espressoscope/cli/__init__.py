@@ -1,14 +1,20 @@
 """The command line: thin. It parses, calls the public names, and says what came of it.
 
-Modules: `common` (options, errors to exit codes), `output` (JSON lines and text), `ending` (Ctrl-C), `naming`
-and `files` (pictures on disk), one module per command or two. Imports the public names and
-`espressoscope.sim` only.
+Modules: `common` (options, errors to exit codes), `output` (JSON lines and text), `early` and `ending`
+(Ctrl-C), `naming` and `files` (pictures on disk), one module per command or two. Imports the public names and
+`espressoscope.sim` only, and next to nothing before Ctrl-C is sure to be heeded.
 """
 
-import contextlib
+from __future__ import annotations
+
 import os
 import sys
-from typing import Any, NoReturn, TextIO
+
+from espressoscope.cli.early import be_ready_to_end
+
+TYPE_CHECKING = False  # typing itself takes a while
+if TYPE_CHECKING:
+    from typing import Any, NoReturn, TextIO
 
 __all__ = ["main"]
 
@@ -21,6 +27,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     arguments : list of str, optional
         Without the program's name; else this process's own.
     """
+    be_ready_to_end()
     for number, name in ((1, "stdout"), (2, "stderr")):
         if getattr(sys, name) is None:  # closed by who started this, or Windows has given none
             setattr(sys, name, _nowhere(number))
@@ -85,8 +92,11 @@ def leave(code: int) -> NoReturn:
     dataclasses does, and at its end may kill itself with SIGINT whatever became of it
     (``run_eval_code_obj`` in Python/pythonrun.c). So after one the interpreter's own end is left out.
     """
+    import contextlib
+
     from espressoscope.cli.ending import Ending
 
+    Ending.finish_all()
     if Ending.interrupted:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError):

@@ -176,13 +176,14 @@ class CommandRun:
     def __enter__(self) -> Self:
         if self._verbose:
             _log_to_stderr()
-        self.ending.__enter__()
+        self.ending.begin()
+        self.ending.armed = True  # nothing between this and the block may call anything: a signal is raised
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.ending.__exit__()
+        self.ending.finish()
         try:
             if error is not None:
                 self._end_by(error)

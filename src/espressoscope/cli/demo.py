@@ -108,6 +108,7 @@ class _Demo:
             self._show_settings()
             self._watch()
         except KeyboardInterrupt:
+            self._run.ending.ask()
             self._out.say("Stopped early", "yellow")
         self._stop()
         self._leave_pictures()

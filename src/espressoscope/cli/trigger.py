@@ -18,13 +18,13 @@ class Trigger:
     """
 
     def __init__(self) -> None:
-        self._pulled = threading.Event()
+        self._pulled = False  # no Event: its lock may be held where the handler of a second signal sets it
         self._signal: int | None = getattr(signal, "SIGUSR1", None)
 
     @property
     def pulled(self) -> bool:
         """Whether it has come."""
-        return self._pulled.is_set()
+        return self._pulled
 
     @property
     def words(self) -> str:
@@ -49,14 +49,14 @@ class Trigger:
             signal.signal(self._signal, signal.SIG_IGN)
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
-        self._pulled.set()
+        self._pulled = True
 
     def _read(self, descriptor: int) -> None:
         # Not sys.stdin: its lock, held by a thread that waits, stops the interpreter from ending.
         with contextlib.suppress(OSError):
             while byte := os.read(descriptor, 1):
                 if byte == b"\n":
-                    self._pulled.set()
+                    self._pulled = True
                     return
 
 
