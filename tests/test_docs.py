@@ -233,6 +233,33 @@ def test_figures_of_the_architecture_page_are_those_of_the_code(heading: str) ->
     assert wrong == []
 
 
+# --- promises
+
+
+def test_every_promise_names_tests_that_are_there() -> None:
+    """A promise without a test, or with one that has gone, fails here."""
+    page = DOCS / "promises.md"
+    found = [
+        (number, line.strip().strip("|").split("|"))
+        for number, line in prose(page)
+        if line.startswith("|") and not line.startswith(("| promise |", "|---"))
+    ]
+    wrong = []
+    for number, cells in found:
+        named = [word for word in _CODE.findall(cells[-1]) if "::" in word]
+        if len(cells) != 2 or not named:
+            wrong.append(f"{page.name}:{number}: no test")
+        for word in named:
+            file, _, test = word.partition("::")
+            path = REPO / file
+            text = path.read_text(encoding="utf-8") if path.is_file() else ""
+            if re.search(rf"^(?:async )?def {test}\(", text, re.MULTILINE) is None:
+                wrong.append(f"{page.name}:{number}: {word}")
+    assert wrong == []
+    assert len(found) > 35
+    assert "(docs/promises.md)" in (REPO / "README.md").read_text(encoding="utf-8")
+
+
 # --- links and lines
 
 
