@@ -67,7 +67,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Frame]]:
 
 def test_the_reader_of_the_page(run: tuple[Path, list[Frame]]) -> None:
     block = next(each for each in blocks("python") if each.page.name == "recording-format.md")
-    assert len(block.text.splitlines()) <= 34
+    assert len(block.text.splitlines()) <= 30
     names: dict[str, Any] = {}
     exec(block.text, names)
     folder, sent = run
