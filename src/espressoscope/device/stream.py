@@ -81,13 +81,16 @@ class StreamConnection(asyncio.BufferedProtocol):
 
     paces_itself = False
 
-    def __init__(self, request: bytes, sink: StreamSink, address: Address, camera: str) -> None:
+    def __init__(
+        self, request: bytes, sink: StreamSink, address: Address, camera: str, *, ask: bool = True
+    ) -> None:
         self.closed: asyncio.Future[CameraError | None] = asyncio.get_running_loop().create_future()
         self.headed: asyncio.Future[Head | None] = asyncio.get_running_loop().create_future()
         self.last_byte_ns = time.perf_counter_ns()
         self.received = 0
         self.multipart = False
         self._request = request
+        self._asked = ask
         self._sink = sink
         self._take = sink.part
         self.address = address
@@ -121,7 +124,19 @@ class StreamConnection(asyncio.BufferedProtocol):
             self._set_option = getattr(sock, "_sock", sock).setsockopt
             # A mark above what the receive buffer can hold would never be reached. Half of it is bookkeeping.
             self._lowat_ceiling = max(1, sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2)
-        transport.write(self._request)
+        if self._asked:
+            transport.write(self._request)
+
+    def ask(self) -> None:
+        """Send the request of a connection that was opened without; twice does nothing.
+
+        It goes to whichever board has the address now. Another than the one that took the connection knows
+        nothing of it, and resets it.
+        """
+        if not self._asked and self._transport is not None:
+            self._asked = True
+            self.last_byte_ns = time.perf_counter_ns()
+            self._transport.write(self._request)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Give the parser's free space; asyncio calls this."""
@@ -263,12 +278,22 @@ class StreamConnection(asyncio.BufferedProtocol):
 
 
 async def open_stream(
-    address: Address, sink: StreamSink, *, camera: str, connect_timeout_s: float = CONNECT_TIMEOUT_S
+    address: Address,
+    sink: StreamSink,
+    *,
+    camera: str,
+    connect_timeout_s: float = CONNECT_TIMEOUT_S,
+    ask: bool = True,
 ) -> StreamConnection:
     """Connect and ask for the stream; returns when the request is out, before any answer.
 
     The answer is not waited for: a camera whose only stream is taken accepts the connection and stays silent
     until the other viewer leaves.
+
+    Parameters
+    ----------
+    ask : bool
+        False: only connect; `StreamConnection.ask` asks.
 
     Raises
     ------
@@ -278,7 +303,7 @@ async def open_stream(
     request = build_get(address.netloc, address.path or "/", auth=address.auth)
     _, connection = await connect(
         address,
-        lambda: StreamConnection(request, sink, address, camera),
+        lambda: StreamConnection(request, sink, address, camera, ask=ask),
         timeout_s=connect_timeout_s,
         camera=camera,
     )

@@ -16,7 +16,7 @@ from espressoscope.device.stream import open_stream
 from espressoscope.errors import CameraError, ConnectError, ConnectReason, RemoteProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Awaitable, Callable
     from typing import Any
 
     from espressoscope.device.address import Address
@@ -85,14 +85,27 @@ async def find_out(address: Address, found_by: str) -> tuple[Address, Identity] 
 
 
 async def open_verified(
-    stream: Address, sink: StreamSink, verify: Coroutine[Any, Any, None], *, camera: str
+    stream: Address,
+    sink: StreamSink,
+    verify: Callable[[], Awaitable[None]],
+    *,
+    camera: str,
+    twice: bool = False,
 ) -> tuple[StreamConnection, int]:
-    """Open a stream, and pass its parts on only when the camera has been verified meanwhile.
+    """Open a stream, and have it begin only when the camera has been verified.
+
+    Who it is, is asked on a connection of its own, and two boards may have one address. So the stream is
+    connected, then the question asked, then the stream asked for, over the connection that is there. Where
+    another board took that than answered the question, the request goes to the one that answered, which
+    resets a connection of which it knows nothing.
 
     Parameters
     ----------
-    verify : coroutine
+    verify : async callable
         Raises when this is another camera; bounds its own time.
+    twice : bool
+        Another one has answered here of late: ask again after the first picture, and hold what comes until
+        then.
 
     Returns
     -------
@@ -105,17 +118,31 @@ async def open_verified(
     ------
     ConnectError, CameraTimeout
     """
-    relay = Relay(hold=True)
-    verifying = asyncio.ensure_future(verify)
+    relay = Relay(hold=twice)
+    connection = await open_stream(
+        stream, relay, camera=camera, connect_timeout_s=RECONNECT_TIMEOUT_S, ask=False
+    )
     try:
-        connection = await open_stream(stream, relay, camera=camera, connect_timeout_s=RECONNECT_TIMEOUT_S)
-        try:
-            await verifying
-        except BaseException:
-            connection.abort()
-            raise
-    finally:
-        verifying.cancel()
-        await asyncio.gather(verifying, return_exceptions=True)  # its error, too, when both have failed
-    relay.pass_on_to(sink)
+        await verify()
+        if not twice:
+            relay.pass_on_to(sink)  # before anything can come
+        connection.ask()
+        if twice:
+            await _first_part(connection, relay)
+            if not connection.closed.done():
+                await verify()
+                relay.pass_on_to(sink)
+    except BaseException:
+        connection.abort()
+        raise
     return connection, relay.dropped
+
+
+async def _first_part(connection: StreamConnection, relay: Relay) -> None:
+    """Wait for a picture, or the end of the connection; a camera that is busy sends none for a long time."""
+    first = asyncio.ensure_future(relay.first_part.wait())
+    either: set[asyncio.Future[Any]] = {first, connection.closed}
+    try:
+        await asyncio.wait(either, timeout=RECONNECT_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        first.cancel()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from espressoscope.device.address import Address, parse_address
 from espressoscope.device.identify import Identity, identify_or_raise
 from espressoscope.engine.approach import RECONNECT_TIMEOUT_S, OpenedStream, find_out
-from espressoscope.engine.whereabouts import other_camera
+from espressoscope.engine.whereabouts import Whereabouts, other_camera
 from espressoscope.errors import CameraError, ConnectError, ConnectReason
 from espressoscope.model import shown_url
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from espressoscope.engine.locator import Locator
     from espressoscope.model import CameraInfo
 
-__all__ = ["Found", "find_known", "with_mac"]
+__all__ = ["Found", "find_known", "recognise_again", "with_mac"]
 
 Found: TypeAlias = tuple[Address, Identity] | OpenedStream
 
@@ -136,6 +136,64 @@ async def with_mac(identity: Identity, address: Address, locator: Locator | None
         return identity
     mac = await locator.mac_at(address)
     return identity if mac is None else replace(identity, info=replace(identity.info, mac=mac))
+
+
+async def recognise_again(
+    address: Address, info: CameraInfo, locator: Locator | None, whereabouts: Whereabouts
+) -> Identity | None:
+    """Make sure, after a break, that what answers is still this camera.
+
+    One that cannot tell is believed: the control server of some firmwares dies before the stream does
+    (easytarget#217). But it is asked twice where the stream was broken, as it is when another board has got
+    the address; and where another one has answered of late, nothing but its own word will do.
+
+    Returns
+    -------
+    Identity or None
+        None: it is believed.
+
+    Raises
+    ------
+    ConnectError
+        It is another one.
+    ConnectError, CameraTimeout, RemoteProtocolError
+        It does not tell who it is, and is not believed.
+    """
+    suspect = whereabouts.suspect
+    identity: Identity | None = None
+    failure: CameraError | None = None
+    for _ in range(2 if whereabouts.broken or suspect else 1):
+        try:
+            identity = await identify_or_raise(
+                address,
+                found_by=info.found_by,
+                timeout_s=RECONNECT_TIMEOUT_S,
+                connect_timeout_s=RECONNECT_TIMEOUT_S,
+            )
+        except CameraError as error:
+            failure = error
+            continue
+        identity = await with_mac(identity, address, locator)
+        difference = other_camera(info, identity)
+        if difference is not None:
+            whereabouts.other_answered()
+            raise difference
+        if info.mac is None or identity.info.mac is not None:
+            break
+        failure = ConnectError(
+            "it does not tell its MAC, and another camera has answered there of late",
+            reason=ConnectReason.NOT_A_CAMERA,
+            camera=str(address),
+            hint="Two of them may have one address: switch one off, or change it",
+        )
+    else:
+        if suspect and failure is not None:
+            raise failure
+    if identity is None:
+        whereabouts.believed()
+    else:
+        whereabouts.verified()
+    return identity
 
 
 def _check(info: CameraInfo, identity: Identity) -> None:

@@ -25,7 +25,7 @@ from espressoscope.engine.approach import RECONNECT_TIMEOUT_S, OpenedStream, ope
 from espressoscope.engine.controls import SessionControls
 from espressoscope.engine.link import Link
 from espressoscope.engine.pace import Pace
-from espressoscope.engine.seek import find_known, with_mac
+from espressoscope.engine.seek import find_known, recognise_again, with_mac
 from espressoscope.engine.stills import Stills
 from espressoscope.engine.upkeep import Upkeep
 from espressoscope.engine.whereabouts import Whereabouts, other_camera
@@ -190,7 +190,7 @@ class CameraSession(SessionControls):
             control_answers=None if self.device is None else self.device.answers,
             newcomer_steals=newcomer_steals,
         )
-        self._whereabouts.verified()
+        self._whereabouts.settled()
         self._note_rate()
 
     def rename(self, label: str) -> None:
@@ -211,29 +211,16 @@ class CameraSession(SessionControls):
 
         Raises
         ------
-        ConnectError
-            It is another one.
+        ConnectError, CameraTimeout, RemoteProtocolError
+            It is another one, or cannot tell where it must.
         """
         device = self.device
         assert device is not None
-        try:
-            identity = await identify_or_raise(
-                device.address,
-                found_by=self.info.found_by,
-                timeout_s=RECONNECT_TIMEOUT_S,
-                connect_timeout_s=RECONNECT_TIMEOUT_S,
-            )
-        except CameraError:
-            self._whereabouts.believed()
-            return  # the control server of some firmwares dies before the stream does (easytarget#217)
-        identity = await with_mac(identity, device.address, self._locator)
-        difference = other_camera(self.info, identity)
-        if difference is not None:
-            raise difference
-        device.table.update(identity.status)
-        self.sizes.note_change()
-        self._note_rate()
-        self._whereabouts.verified()
+        identity = await recognise_again(device.address, self.info, self._locator, self._whereabouts)
+        if identity is not None:
+            device.table.update(identity.status)
+            self.sizes.note_change()
+            self._note_rate()
 
     async def _move_to(self, url: str) -> None:
         """Use the camera at another address from now on."""
@@ -378,6 +365,7 @@ class CameraSession(SessionControls):
         return source
 
     async def _connect(self, sink: StreamSink) -> Source:
+        doubtful = self._whereabouts.stream_doubtful
         # Beside another viewer's stream a capture could do harm: a stream's first frame may be an old one.
         await self.upkeep.assure(flush=self._resolved() == "snapshots")
         self._mode = self._resolved()
@@ -391,10 +379,13 @@ class CameraSession(SessionControls):
             opened.relay.pass_on_to(sink)
             return opened.connection
         assert self._stream is not None
-        if self.device is None or not self._whereabouts.doubtful:
+        if self.device is None or not doubtful:
             return await open_stream(
                 self._stream, sink, camera=self.camera, connect_timeout_s=RECONNECT_TIMEOUT_S
             )
-        connection, dropped = await open_verified(self._stream, sink, self._verify(), camera=self.camera)
+        twice = self._whereabouts.suspect
+        connection, dropped = await open_verified(
+            self._stream, sink, self._verify, camera=self.camera, twice=twice
+        )
         self.link.meter.dropped += dropped
         return connection

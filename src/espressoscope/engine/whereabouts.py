@@ -27,6 +27,9 @@ __all__ = ["Whereabouts", "other_camera"]
 
 _DOUBT_AFTER_S = 5.0
 """No board restarts and joins a network, and no address is lent to another one, in less."""
+_SUSPECT_S = 120.0
+"""How long an address stays suspect at which another camera has answered: two boards may have it, and this
+computer takes a minute or so to notice which one has gone."""
 _SEARCH_AFTER_S = (10.0, 30.0, 60.0, 120.0, 300.0)
 """Seconds from the loss to the first search, and from one search to the next; the last goes on."""
 
@@ -53,7 +56,8 @@ class Whereabouts:
         self._move_to = move_to
         self._link = link
         self._verified_ns = 0
-        self._breaks = 0
+        self._breaks = self._stream_breaks = 0
+        self._other_ns: int | None = None
         self._lost_ns: int | None = None
         self._searches = 0
         self._next_search_ns = 0
@@ -62,17 +66,41 @@ class Whereabouts:
     @property
     def doubtful(self) -> bool:
         """Whether it may have restarted, or given its place to another one, since it was recognised."""
-        if self._link.breaks != self._breaks:
+        if self.broken or self.suspect:
             return True
         newest = self._link.meter.newest
         if newest is not None and self._link.age_s(newest) < _DOUBT_AFTER_S:
             return False
         return time.perf_counter_ns() - self._verified_ns > _DOUBT_AFTER_S * 1e9
 
+    @property
+    def stream_doubtful(self) -> bool:
+        """As `doubtful`, for a stream that is to be opened: what has been asked since it broke counts not."""
+        return self.doubtful or self._link.breaks != self._stream_breaks
+
+    @property
+    def broken(self) -> bool:
+        """Whether a stream was broken since it was recognised, as by a board that never began it."""
+        return self._link.breaks != self._breaks
+
+    @property
+    def suspect(self) -> bool:
+        """Whether another camera has answered here of late: then this one must say who it is."""
+        return self._other_ns is not None and time.perf_counter_ns() - self._other_ns < _SUSPECT_S * 1e9
+
     def verified(self) -> None:
         """Take note that it has just been recognised."""
         self._verified_ns = time.perf_counter_ns()
         self._breaks = self._link.breaks
+
+    def settled(self) -> None:
+        """Take note that it has just been recognised for the first time, or at another address."""
+        self._other_ns = None
+        self.verified()
+
+    def other_answered(self) -> None:
+        """Take note that another camera has just answered at its address."""
+        self._other_ns = time.perf_counter_ns()
 
     def believed(self) -> None:
         """Take note that it could not tell who it is, and is taken at its word."""
@@ -82,6 +110,7 @@ class Whereabouts:
         """Take note that it is where it was."""
         self._lost_ns = None
         self._searches = 0
+        self._stream_breaks = self._link.breaks
 
     def missed(self, info: CameraInfo, error: CameraError) -> None:
         """Take note of an attempt in vain; begin to look for it elsewhere when it is time to."""
