@@ -90,7 +90,8 @@ class Ending:
         sys.unraisablehook = _without_interrupts
         for number in end_signals():
             self._before[number] = signal.signal(number, self._note)
-        threading.Thread(target=self._insist, name="espressoscope-ending", daemon=True).start()
+        with contextlib.suppress(RuntimeError):  # no more threads: the command may still do without
+            threading.Thread(target=self._insist, name="espressoscope-ending", daemon=True).start()
 
     def finish(self) -> None:
         """Give the signals back, at the end of the command; twice does nothing.
