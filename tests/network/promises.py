@@ -74,8 +74,15 @@ PROMISES = {
 }
 
 
-def broken(report: dict[str, Any]) -> list[str]:
-    """Say what of the promises did not hold; an empty list when all did."""
+def broken(report: dict[str, Any], slack: float = 1.0) -> list[str]:
+    """Say what of the promises did not hold; an empty list when all did.
+
+    Parameters
+    ----------
+    slack : float
+        By so much may what depends on the speed of the machine fall short: frames, their age, the time until
+        it is live again. What is told must be true on any.
+    """
     promise = PROMISES[report["name"]]
     wrong: list[str] = []
     cameras = report["cameras"]
@@ -83,11 +90,13 @@ def broken(report: dict[str, Any]) -> list[str]:
     for camera in cameras:
         who = f"camera {camera['camera']}"
         wrong += [f"{who}: {words}" for words in camera["false"][:5]]
-        if camera["share"] < max(promise.share, best * LEAST_EQUAL):
+        if camera["share"] < max(promise.share, best * LEAST_EQUAL) / slack:
             wrong.append(
                 f"{who}: {camera['share']:.0%} of the frames came, {promise.share:.0%} were promised"
             )
-        if promise.age_s is not None and (camera["age_p50_s"] is None or camera["age_p50_s"] > promise.age_s):
+        if promise.age_s is not None and (
+            camera["age_p50_s"] is None or camera["age_p50_s"] > promise.age_s * slack
+        ):
             wrong.append(f"{who}: half the frames were older than {camera['age_p50_s']} s")
         if camera["damaged"] < camera["broken"]:
             wrong.append(f"{who}: {camera['broken']} frames were cut off, {camera['damaged']} counted")
@@ -97,7 +106,7 @@ def broken(report: dict[str, Any]) -> list[str]:
             wrong.append(f"{who}: never said {promise.words!r}: {camera['words']}")
         if promise.states and not camera["reconnects"]:
             wrong.append(f"{who}: lost its stream, and counted no reconnect")
-    if report["recovered_s"] is None or report["recovered_s"] > promise.back_s:
+    if report["recovered_s"] is None or report["recovered_s"] > promise.back_s * slack:
         wrong.append(f"back after {report['recovered_s']} s, {promise.back_s:g} s were promised")
     if report["peak_mb"] > MOST_MB:
         wrong.append(f"{report['peak_mb']:.0f} MB of memory")

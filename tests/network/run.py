@@ -26,13 +26,13 @@ HEAD = (
 )
 
 
-def play(network: PrivateNetwork, name: str, seconds: float) -> dict[str, Any]:
+def play(network: PrivateNetwork, name: str, seconds: float, slack: float = 1.0) -> dict[str, Any]:
     """Run one scenario; gives its figures, with ``wrong``: what did not hold."""
     done = network.run([sys.executable, str(SCENES), name, str(seconds)], timeout_s=LONGEST_S)
     if done.returncode:
         return {"name": name, "wrong": [f"it broke down:\n{done.stderr[-3000:]}"]}
     report: dict[str, Any] = json.loads(done.stdout)
-    report["wrong"] = broken(report)
+    report["wrong"] = broken(report, slack)
     if "Traceback" in done.stderr:
         report["wrong"].append(done.stderr[-3000:])
     return report
@@ -43,12 +43,13 @@ def play_all(
     asked: Iterable[tuple[str, float]],
     at_once: int,
     tell: Callable[[str], None] = lambda line: None,
+    slack: float = 1.0,
 ) -> dict[str, dict[str, Any]]:
-    """Run scenarios, so many at once; gives their figures by name."""
+    """Run scenarios, so many at once; gives their figures by name. `slack` as for `broken`."""
 
     def one(name: str, seconds: float) -> dict[str, Any]:
         try:
-            report = play(network, name, seconds)
+            report = play(network, name, seconds, slack)
         except subprocess.TimeoutExpired:
             report = {"name": name, "wrong": [f"not done after {LONGEST_S:g} s"]}
         tell("\n".join([f"{name}: {'held' if not report['wrong'] else 'DID NOT HOLD'}", *report["wrong"]]))

@@ -41,7 +41,7 @@ def watching(url: str, number: int) -> Iterator[Watch]:
     with es.Camera(url) as camera:
         watch = Watch(camera, number)
         try:
-            assert watch.first_after(0, 20) is not None, "nothing came on a good line"
+            assert watch.first_after(0, 60) is not None, "nothing came on a good line"
             yield watch
         finally:
             watch.stop()

@@ -3,7 +3,7 @@ long form, whose figures are in docs/networks.md."""
 
 from __future__ import annotations
 
-import os
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -35,9 +35,16 @@ pytestmark = pytest.mark.timeout(400)  # all are run for the first, on a machine
 
 @pytest.fixture(scope="module")
 def reports(netns: PrivateNetwork) -> dict[str, dict[str, Any]]:
-    if not os.path.exists("/dev/net/tun"):
-        pytest.skip("virtual network cards need /dev/net/tun")
-    return play_all(netns, SHORT, at_once=5)
+    if shutil.which("ip") is None:
+        pytest.skip("virtual networks need the program ip (Debian: iproute2)")
+    card = "import sys; sys.path[:0] = sys.argv[1:]; from network.lan import new_card; new_card('near')"
+    trial = netns.run([sys.executable, "-c", card, str(REPO / "tests")])
+    if trial.returncode:
+        why = trial.stderr.strip().rpartition("\n")[2]
+        assert "[Errno" in why, trial.stderr  # anything but the system's refusal is a fault of the test
+        pytest.skip(f"no virtual network cards can be made here ({why})")
+    # Beside other tests, a machine's speed is anybody's guess: the long form is what judges speed.
+    return play_all(netns, SHORT, at_once=5, slack=4.0)
 
 
 @pytest.mark.parametrize("name", [name for name, _ in SHORT])
