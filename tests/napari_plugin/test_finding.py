@@ -184,7 +184,7 @@ def test_a_fleet_file_gives_each_camera_its_well(
             lambda: str(widget.screen.layers["mosaic"].board.states["well A1"]) == "no signal",
             timeout=PATIENCE_MS,
         )
-        assert widget.table.cameras.text("well A1", 7)
+        qtbot.waitUntil(lambda: bool(widget.table.cameras.text("well A1", 7)), timeout=PATIENCE_MS)
         assert str(widget.screen.layers["mosaic"].board.states["well A6"]) == "live"
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(tmp_path / "none.toml"), ""))
     click(qtbot, widget.finder.fleet_file)

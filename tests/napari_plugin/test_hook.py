@@ -136,7 +136,7 @@ def test_what_a_function_gives_is_shown_and_what_goes_wrong_is_told(
     qtbot.waitUntil(lambda: "has not returned for 2 s" in panel.words.text(), timeout=PATIENCE_MS)
     qtbot.waitUntil(live, timeout=PATIENCE_MS)
     assert hung_functions() == 1
-    assert "has not returned" in widget.table.cameras.text(name, 7)
+    qtbot.waitUntil(lambda: "has not returned" in widget.table.cameras.text(name, 7), timeout=PATIENCE_MS)
     stuck = panel.runner
     start(panel, qtbot, f"{file}:inverted")
     assert "no other one is started" in panel.words.text()
