@@ -142,3 +142,33 @@ def test_files_of_one_camera_that_cannot_be_opened_cost_only_itself(
 
 if __name__ == "__main__":
     on_a_full_disk(Path(sys.argv[1]))
+
+
+def test_tables_that_are_gone_are_written_anew_from_the_pictures(tmp_path: Path) -> None:
+    clock = SetClock()
+    taker = ReadyTaker(clock)
+    schedule = Schedule(60 * SECOND, 4, window_ns=30 * SECOND)
+    first = Life(tmp_path, schedule, clock, taker)
+    taker.off = lambda: len(first.told) == 2 and first.stop.set() is None
+    assert not first.run()
+    taker.off = lambda: False
+    assert Life(tmp_path, schedule, clock, taker).run()
+    home = tmp_path / "A1"
+    before = {}
+    for name, keys in (
+        ("frames.csv", ("sequence", "received_ns", "bytes", "segment", "page")),
+        ("points.csv", ("point", "outcome", "pictures", "taken", "bytes_total")),
+    ):
+        with (home / name).open(newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row[keys[0]]]
+        before[name] = [[row[key] for key in keys] for row in rows]
+        (home / name).unlink()
+    assert [row[3:] for row in before["frames.csv"]] == [["0", "0"], ["0", "1"], ["1", "0"], ["1", "1"]]
+    assert Life(tmp_path, schedule, clock, taker).run()
+    for name, there in before.items():
+        with (home / name).open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        keys = ("sequence", "received_ns", "bytes", "segment", "page")
+        keys = keys if name == "frames.csv" else ("point", "outcome", "pictures", "taken", "bytes_total")
+        assert [[row[key] for key in keys] for row in rows] == there
+    assert len(taker.shots) == 4

@@ -120,11 +120,14 @@ class CameraBook:
 
     # ---- where it was left --------------------------------------------------------------------------
 
-    def _mend(self) -> tuple[int, Entries | None]:
-        """Close what was left open; give the number of the next segment, and what is in the last one."""
+    def _mend(self) -> tuple[int, list[tuple[int, Entries]]]:
+        """Close what was left open; give the number of the next segment, and what is in the last one.
+
+        That is its number and its table; of all of them, in order, where no line tells how far it had come.
+        """
         paths = segment_paths(self.folder)
         numbers = [int(found[1]) for path in paths if (found := _SEGMENT_NAME.match(path.name))]
-        stored: list[Entries] = []
+        stored: list[tuple[int, Entries]] = []
         # Earlier ones were closed before the next was begun, and their points have lines.
         for path in paths if self.ledger.last is None else reversed(paths):
             try:
@@ -134,14 +137,15 @@ class CameraBook:
                     segment = Segment(path)
             except ValueError:
                 continue  # no segment: left as it is, and its number not used again
-            stored.append(segment.contents.entries)
-            if self.ledger.last is not None and len(stored[-1]):
+            stored.append((segment.contents.number, segment.contents.entries))
+            if self.ledger.last is not None and len(segment.contents.entries):
                 break  # one without frames, begun before a power cut, tells nothing
-        entries = np.concatenate(stored) if stored else None
-        if entries is not None and len(entries):
+        tables = [entries for _, entries in stored if len(entries)]
+        if tables:
+            entries = np.concatenate(tables)
             self._last_sequence = int(entries["sequence"].max())
             self._note_found(entries)
-        return max(numbers, default=-1) + 1, entries
+        return max(numbers, default=-1) + 1, stored
 
     def settle_found(self, due_ns: Callable[[int], int]) -> list[Line]:
         """Write the lines of points whose pictures were found; `due_ns` tells when each was due."""
@@ -180,7 +184,7 @@ class CameraBook:
             for point in np.unique(late["sequence"] // self._burst)
         }
 
-    def _open_log(self, stored: Entries | None) -> LogFile:
+    def _open_log(self, stored: Sequence[tuple[int, Entries]]) -> LogFile:
         """Open `frames.csv`, and add the lines of frames that it does not have."""
         path = self.folder / LOG_NAME
         log = LogFile(self.folder, new=not path.exists())
@@ -189,11 +193,11 @@ class CameraBook:
             text = cut_torn_end(log.file, lambda line: line.count(",") >= len(LOG_COLUMNS) - 1)
             if not text:
                 log.file.append([f"{header}\n".encode()])
-            if stored is not None and len(stored):
-                last = self._last_logged(path)
-                for row in stored[stored["sequence"].astype(np.int64) > last]:
-                    self._log_row(log, row)
-                log.flush()
+            last = self._last_logged(path)
+            for number, entries in stored:
+                for row in entries[entries["sequence"].astype(np.int64) > last]:
+                    self._log_row(log, row, number)
+            log.flush()
         except BaseException:
             log.close()
             raise
@@ -211,16 +215,13 @@ class CameraBook:
                     last = max(last, int(first))
         return last
 
-    def _log_row(self, log: LogFile, row: np.void) -> None:
+    def _log_row(self, log: LogFile, row: np.void, segment: int) -> None:
         frame = frame_of(row, b"", self.name)
         page = int(row["page"])
         log.frame(
-            frame, int(row["lost"]), self._number_of_last(), None if page < 0 else page,
+            frame, int(row["lost"]), segment, None if page < 0 else page,
             "noted after a restart", length=int(row["bytes"]),
         )  # fmt: skip
-
-    def _number_of_last(self) -> int:
-        return max(0, self._number - 1)
 
     # ---- what becomes of points ---------------------------------------------------------------------
 
@@ -324,7 +325,7 @@ class CameraBook:
                     raise trouble.error from trouble
             self._last_sequence = frame.sequence
             self._kept.append(frame)
-            self._log.frame(frame, lost, self._number_of_last(), page)
+            self._log.frame(frame, lost, self._number - 1, page)
         self._settle()
         self._check_folder()
 
