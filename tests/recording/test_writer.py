@@ -131,6 +131,27 @@ def test_what_is_broken_or_of_another_size_is_kept_and_marked(writer: RunWriter)
     assert (told["frames_written"], told["damaged"], told["lost"]) == (60, 2, 15)
 
 
+def test_what_comes_while_a_size_comes_to_stay_keeps_its_place(writer: RunWriter) -> None:
+    source = Source()
+    track = writer.add("A1")
+    writer.start()
+    source.feed(track, 20)
+    for _ in range(2):
+        source.feed(track, 1, width=96, height=80)
+        source.feed(track, 3, data=jpeg()[:300], status="truncated")
+    source.feed(track, 10, width=96, height=80)
+    source.feed(track, 1, data=b"", status="corrupt", width=0, height=0)
+    source.feed(track, 10)
+    writer.close()
+    recording = open_run(writer.path)["A1"]
+    stored = [facts(frame) for frame in source.frames]
+    assert [facts(frame) for frame in recording.records] == stored
+    assert len(recording) == 42
+    sequences = [frame.sequence for frame in recording]
+    assert sequences == sorted(sequences)
+    assert (track.damaged, track.gaps, recording.summary()["missing"]) == (7, 0, 0)
+
+
 def test_damaged_frames_before_the_first_picture_make_no_file_without_pages(writer: RunWriter) -> None:
     source = Source()
     track = writer.add("A1")

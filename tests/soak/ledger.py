@@ -5,7 +5,8 @@ Both come late and in any order, so each waits for its counterpart, for a bounde
 first frame a reader took on.
 
 Where part headers lie about lengths, or tell none, what follows a picture on the wire can become part of the
-frame: a line end, noise. Such a frame counts as sent when it is the sent picture up to its end marker.
+frame: a line end, noise. Where a stream breaks off within the stale bytes behind a picture, some of them are
+not. Such a frame counts as sent when it is the sent picture up to its end marker.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ __all__ = ["LATEST_S", "Account", "Name"]
 LATEST_S = 60.0
 """A stalled camera may tell of a frame this much later than it was received, and the other way round."""
 _LIES = ("no-length", "wrong-length")
+_BREAKS = ("cut", "reboot", "vanish", "stall")
 _END = b"\xff\xd9"
 
 
@@ -110,6 +112,8 @@ class Account:
             What had happened to the camera lately.
         """
         lies = any(fault in story for fault in _LIES)
+        if "stale-bytes" in story and any(fault in story for fault in _BREAKS):
+            lies = True
         with self._lock:
             self.received[status] += 1
             found = next((each for each in self._sent if _same(each[1], name, lies)), None)

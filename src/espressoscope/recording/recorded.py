@@ -359,5 +359,19 @@ def _index(segments: Iterable[Segment], unreadable: Iterable[Path]) -> _Look:
             lost = int(entries["sequence"][end]) - int(entries["sequence"][end - 1]) - 1
             entries["lost"][end] = min(max(lost, int(entries["lost"][end])), 0xFFFFFFFF)
     entries, of_segment = entries[keep], of_segment[keep]
+    _interleave(entries, of_segment)
     pages = np.flatnonzero(entries["page"] >= 0)
     return _Look(tuple(segments), tuple(unreadable), entries, of_segment, pages)
+
+
+def _interleave(entries: NDArray[np.void], of_segment: NDArray[np.int32]) -> None:
+    """Put frames that came while a size was coming to stay between those of that size, where they came.
+
+    They are in the log of one segment, and the others, which came before and after them, in the next.
+    """
+    for begin in (np.flatnonzero(np.diff(of_segment)) + 1).tolist():
+        if entries["sequence"][begin] < entries["sequence"][begin - 1]:
+            these = slice(max(0, begin - 64), begin + 8)
+            order = np.argsort(entries["sequence"][these], kind="stable")
+            entries[these] = entries[these][order]
+            of_segment[these] = of_segment[these][order]
