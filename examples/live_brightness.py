@@ -24,8 +24,7 @@ def main(addresses: list[str]) -> None:
     with es.Fleet(addresses) as fleet, fleet.view(measure, scale=4, gray=True) as view:
         for _ in range(5):
             time.sleep(1)
-            values = "  ".join(f"{name}: {value:.1f}" for name, value in sorted(newest.items()))
-            print(values or "no picture yet")
+            print("  ".join(f"{name}: {newest[name]:.1f}" for name in sorted(newest)) or "no picture yet")
         print(f"{view.decoded} pictures measured, {view.superseded} skipped for newer ones")
         if not view.decoded:
             sys.exit("\n".join(f"{name}: {message}" for name, message in fleet.messages().items()))
