@@ -15,7 +15,7 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 def main() -> int:
     """Read the command line, run, print."""
     import fuzz
-    from fuzz.campaign import HEAD, campaign
+    from fuzz.campaign import HEAD, MOST_MB, campaign
     from fuzz.guided import available, guided
     from fuzz.targets import TARGETS
 
@@ -48,6 +48,9 @@ def main() -> int:
             more = [path.read_bytes() for path in sorted(keep.iterdir())] if keep is not None else []
             figures = campaign(TARGETS[name], seconds=asked.seconds, seed=asked.seed, more=more, keep=keep)
         print(figures.line(), flush=True)
+        if figures.memory_mb > MOST_MB:
+            bad = True
+            print(f"{name}: {figures.memory_mb} MB of memory", file=sys.stderr)
         for number, finding in enumerate(figures.findings.values()):
             bad = True
             print(

@@ -59,10 +59,19 @@ def guided(name: str, seconds: float, seed: int, corpus: Path | None) -> Figures
                 for key, (data, trace) in facts["findings"].items()
             }
         _read(done.stderr, figures)
+        if done.returncode:  # a crash in C, time or memory without end: no exception of Python's
+            key = f"atheris ended with {done.returncode}"
+            figures.findings[key] = Finding(key, _crashed(folder), done.stderr[-4000:])
         figures.kept = sum(1 for _ in inputs.iterdir()) - begun
         if not figures.inputs:
             raise RuntimeError(f"atheris did not run:\n{done.stderr[-2000:]}")
     return figures
+
+
+def _crashed(folder: Path) -> bytes:
+    """Give the input that libFuzzer was at when it ended its process."""
+    left = [path for kind in ("crash", "timeout", "oom") for path in folder.glob(f"{kind}-*")]
+    return left[0].read_bytes() if left else b""
 
 
 def _read(text: str, figures: Figures) -> None:
@@ -125,6 +134,7 @@ def _child(name: str, seconds: float, seed: int, inputs: Path, folder: Path) -> 
         "-print_final_stats=1",
         "-timeout=60",
         "-rss_limit_mb=2000",
+        f"-artifact_prefix={folder}/",
     ]
     atheris.Setup(words, one, custom_mutator=mutator)
     atheris.Fuzz()
