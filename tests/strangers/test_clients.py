@@ -6,6 +6,7 @@ Motion, which is a server as well, is in `test_servers.py`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from typing import TYPE_CHECKING
@@ -14,12 +15,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cli_support import http, server
 from espressoscope.sim import read_strip
 from espressoscope.tables.firmware import FAMILIES
 from strangers.relays import NUMBER, beside, camera_of, in_a_row, parts, program, run, running
 from support import wait_until
 
 if TYPE_CHECKING:
+    import socket
     from pathlib import Path
 
     from espressoscope.sim import SimulatedCamera
@@ -167,15 +170,28 @@ def read_from(command: list[str], camera: SimulatedCamera, log: Path, number: in
 def test_a_browser_shows_the_streams(tmp_path: Path) -> None:
     chromium = program("chromium", "chromium-browser", "google-chrome")
     cameras = {firmware: camera_of(firmware) for firmware in FAMILIES}
-    try:
+
+    def late(connection: socket.socket) -> None:
+        """Hold the page open until some frames have come: it is photographed when all of it is loaded."""
+        connection.recv(65536)
+        wait_until(lambda: all(len(camera.sent) > 6 for camera in cameras.values()), 20)
+        connection.sendall(http(b"", "text/javascript"))
+
+    with contextlib.ExitStack() as stack:
+        at = stack.enter_context(server(late))
         pictures = [
-            f'<img src="{camera.start().stream_url}" width="640" height="480">' for camera in cameras.values()
+            f'<img src="{stack.enter_context(camera).stream_url}" width="640" height="480">'
+            for camera in cameras.values()
         ]
         page = tmp_path / "page.html"
-        page.write_text(f'<body style="margin:0;line-height:0;width:640px">{"".join(pictures)}</body>')
+        page.write_text(
+            f'<body style="margin:0;line-height:0;width:640px">{"".join(pictures)}'
+            f'<script src="http://{at}/late.js"></script></body>'
+        )
         shot = tmp_path / "shot.png"
         done = run(
-            *(chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--timeout=4000"),
+            *(chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
+            "--timeout=20000",
             *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
             *(f"--user-data-dir={tmp_path / 'profile'}", f"--window-size=700,{500 * len(FAMILIES)}"),
             *(f"--screenshot={shot}", page.as_uri()),
@@ -188,6 +204,4 @@ def test_a_browser_shows_the_streams(tmp_path: Path) -> None:
             assert reading is not None, firmware
             assert reading.camera == NUMBER, firmware
             assert reading.frame in [record.number for record in camera.sent], firmware
-    finally:
-        for camera in cameras.values():
-            camera.stop()
+            assert reading.frame >= 2, f"{firmware}: no more than the first frames are shown"

@@ -46,7 +46,9 @@ def stream(url: str, folder: Path, frames: int) -> list[dict[str, object]]:
         [*command, "--json", "-o", str(folder)], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(lines) == frames, done.stdout
+    return lines
 
 
 def check(lines: list[dict[str, object]], folder: Path, size: tuple[int, int]) -> None:
