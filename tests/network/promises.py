@@ -108,8 +108,23 @@ def broken(report: dict[str, Any], slack: float = 1.0) -> list[str]:
             wrong.append(f"{who}: lost its stream, and counted no reconnect")
     if report["recovered_s"] is None or report["recovered_s"] > promise.back_s * slack:
         wrong.append(f"back after {report['recovered_s']} s, {promise.back_s:g} s were promised")
+    wrong += _struck(report)
+    asked = report.get("requests")
+    if asked is not None and promise.share and not asked["answered"]:
+        wrong.append(f"no request beside the stream was answered: {asked['why']}")
     if report["peak_mb"] > MOST_MB:
         wrong.append(f"{report['peak_mb']:.0f} MB of memory")
     if "url" in report and not report["url"].endswith("10.77.0.21"):
         wrong.append(f"it is at {report['url']}")
     return wrong
+
+
+def _struck(report: dict[str, Any]) -> list[str]:
+    """Say where the radio did nothing: what holds in a network that is not bad holds of itself."""
+    radio, name = report.get("radio"), report["name"]
+    if radio is None:
+        return []
+    if not radio["carried"]:
+        return ["the radio carried nothing"]
+    needed = "lost" if name.startswith("loss") or name == "radio" else "crowded" if name == "crowd" else ""
+    return [f"nothing was {needed}: {radio}"] if needed and not radio[needed] else []
