@@ -227,7 +227,8 @@ def _function(camera: Camera, folder: Path) -> None:
     panel.start.click()
     layer = camera.widget.screen.layers[camera.widget.session.names[0]]
     camera.wait(lambda: np.ptp(np.asarray(layer.layer.data)[..., :3], axis=2).max() == 0)  # gray
-    camera.wait_s(0.5)
+    camera.fit()
+    camera.wait_s(1.0)
     panel.source.setText("~/edges.py:edges")
     camera.shoot("napari-function")
     panel.stop.click()
