@@ -303,6 +303,22 @@ def test_nothing_of_ours_runs_what_a_file_or_a_camera_says() -> None:
     assert not found
 
 
+def test_nothing_but_the_simulator_listens() -> None:
+    """Nobody can connect to what has no port; announcements are heard by zeroconf, while a search lasts."""
+    opens = re.compile(r"\.listen\(|\b(?:create_server|start_server|TCPServer|HTTPServer)\b")
+    source = REPO / "src" / "espressoscope"
+    found = {
+        path.relative_to(source).as_posix(): line.strip()
+        for path in sorted(source.rglob("*.py"))
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if opens.search(line.partition("#")[0])
+    }
+    assert "sim/sockets.py" in found
+    others = {path: line for path, line in found.items() if not path.startswith("sim/")}
+    assert set(others) == {"discovery/search.py"}, others
+    assert "mdns.listen(" in others["discovery/search.py"]
+
+
 def test_the_log_cannot_be_made_to_speak_to_a_terminal(caplog: pytest.LogCaptureFixture) -> None:
     """Neither its name nor what it sends instead of pictures and streams, in the log or in errors."""
     name = b'"\\u001b]0;x\\u0007\\u202eevil\\nERROR forged"'

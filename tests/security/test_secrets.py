@@ -151,9 +151,10 @@ def test_passwords_in_no_output_file_or_process_list(cli: Cli, locked: Locked, t
     variables = {name: str(home / name) for name in ("XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME")}
     fleet = tmp_path / "lab.toml"  # the one place where it belongs
     fleet.write_text(
-        f'[cameras.A1]\nurl = "http://me:{USER}@{locked.at}/"\n'
+        f'[cameras.A1]\nurl = "http://me:{USER}@{locked.at}/"\nprofile = "q"\n'
         f'[cameras.B1]\nurl = "http://me:{USER}@{locked.at}/stream?user=x&pwd={QUERY}"\n'
         f'[cameras.gone]\nurl = "http://me:{USER}@127.0.0.1:1/"\n'
+        "[profiles.q]\nquality = 12\n"
     )
     variables |= {"ESPRESSOSCOPE_FLEET": str(fleet), "HOME": str(home), "ESPRESSOSCOPE_WIFI_PASSWORD": TOLD}
     commands: list[list[str]] = [
@@ -170,6 +171,8 @@ def test_passwords_in_no_output_file_or_process_list(cli: Cli, locked: Locked, t
         ["watch", "A1", "B1", "gone", "--seconds", "1"],
         ["fleet", "list", "--check"],
         ["fleet", "profile", "save", "p", "--from", "A1"],
+        ["fleet", "apply", "q"],
+        ["fleet", "diff"],
         ["doctor", "A1"],
         ["doctor", "gone", "--json"],
         ["identify", "A1"],
@@ -193,6 +196,8 @@ def test_passwords_in_no_output_file_or_process_list(cli: Cli, locked: Locked, t
                 said += result.out + result.err
     assert ends["record"] == ends["timelapse"][:1] == ends["export"] == [0], said[-3000:]
     assert ends["status"] == [0, 0], said[-3000:]
+    assert ends["stream"] == ends["info"] == [0], said[-3000:]
+    assert ends["fleet"] == [1, 0, 1, 0], said[-3000:]  # one is away, another is a stream only
     assert any(f"pwd={QUERY}" in request for request in locked.asked)
     assert lists.looks > 10
     assert not lists.found
