@@ -75,6 +75,10 @@ class Report:
                 self.findings.add("healthy", f"{name} kept {account.kept:.2%} of {account.sent} frames")
         if view.errors:
             self.findings.add("view", f"{view.errors} errors")
+        if not shown.pictures:
+            self.findings.add("view", "it has shown no picture")
+        if self.recoveries.struck and not any(self.recoveries.hits.values()):
+            self.findings.add("faults", f"none has touched anything: {dict(self.recoveries.struck)}")
         self.lines.append(
             f"view: {sum(shown.pictures.values())} pictures, {view.superseded} superseded, "
             f"{view.failed} not decodable"
@@ -94,6 +98,8 @@ class Report:
             self.lines.append(f"done: {dict(user.done)}; refused: {dict(user.refused)}")
         elif isinstance(user, SetTaker):
             self.lines.append(f"sets: {user.taken}, {user.filled} of {user.places} places filled")
+            if not user.filled:
+                self.findings.add("sets", "no frame was in any of them")
         elif isinstance(user, Reader) and user.dropped:
             self.lines.append(f"{user.name}: {user.dropped} frames dropped because the reader was slow")
 
