@@ -36,7 +36,7 @@ from soak.vitals import resident
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 __all__ = ["Sample", "judge"]
 
@@ -66,7 +66,11 @@ class Sample(NamedTuple):
 
 
 def judge(samples: Sequence[Sample], findings: Findings, seconds: float) -> list[str]:
-    """Note what has grown; give a line for each quantity."""
+    """Note what has grown; give a line for each quantity.
+
+    Memory by medians of a tenth of the time. What is counted by the most there was in the first and the last
+    quarter: it is less while the user's hands have switched live off.
+    """
     warm = [each for each in samples if each.at_s >= seconds / 5]
     part = max(1, len(warm) // 10)
     if len(warm) < 2 * part:
@@ -74,9 +78,12 @@ def judge(samples: Sequence[Sample], findings: Findings, seconds: float) -> list
         return []
     lines = []
     for name in Sample._fields[1:]:
-        first, last = (
-            statistics.median(getattr(each, name) for each in some) for some in (warm[:part], warm[-part:])
-        )
+        if name == "memory":
+            typical: Callable[[Iterable[float]], float] = statistics.median
+            begin, end = warm[:part], warm[-part:]
+        else:
+            typical, begin, end = max, warm[: len(warm) // 4 + 1], warm[-len(warm) // 4 :]
+        first, last = (typical(getattr(each, name) for each in some) for some in (begin, end))
         limit = first * GROWTH if name == "memory" else first + _MORE[name]
         unit = 1e6 if name == "memory" else 1
         lines.append(f"{name}: {first / unit:.1f} after warming up, {last / unit:.1f} at the end")
@@ -183,7 +190,10 @@ class Stage:
                 continue
             age_s = self.widget.screen.shown_age_s(name)
             if age_s is None or age_s > limit_s:
-                self.findings.add("stale", f"{name}: its picture is {age_s} s old, and it is healthy")
+                at_s, seen = self.samples[-1].at_s, self.widget.screen.passes
+                self.findings.add(
+                    "stale", f"{name}, at {at_s:.0f} s, pass {seen}: its picture is {age_s} s old"
+                )
             else:
                 self.longest_age_s = max(self.longest_age_s, age_s)
 
