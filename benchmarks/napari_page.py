@@ -119,8 +119,8 @@ and holds up to 30 while live.
 The canvas has 1312 x 951 pixels, "small canvas" 560 x 480: drawing by software takes this machine about as
 long there as the machine took for the large one whose figures are aimed at (24 fps, 50 ms). "napari alone" is
 napari without a plugin: how often it draws one VGA layer that changes, with nothing else to do, and what a
-layer that comes or goes, and closing, cost there anyway. No plugin shows more on this machine, and none has
-shorter gaps while it draws.
+layer that comes or goes, and closing, cost there anyway. No plugin can show much more on this
+machine, or have much shorter gaps while it draws.
 
 Where the time goes without a graphics card: of one refresh, drawing the picture takes software about half,
 and Qt the other half to put the whole window together from its parts. All that time napari
