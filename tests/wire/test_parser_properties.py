@@ -250,6 +250,8 @@ def endless(what: str, size: int) -> bytes:
         "chunk extensions": head(b"text/html", chunked=True)
         + (b"1;" + b"e" * 60 + b"\r\nx\r\n") * (size // 67),
         "empty parts": multipart + b"--bb\r\nContent-Length: 0\r\n\r\n" * (size // 27),
+        "parts of a byte": multipart + b"--bb\r\nContent-Length: 1\r\n\r\nx\r\n" * (size // 30),
+        "parts of nothing": multipart + b"--bb\r\nX: y\r\n\r\n\r\n" * (size // 15),
         "small parts": multipart + (b"--bb\r\n" + part_head(60) + fake_jpeg(60) + b"\r\n") * (size // 120),
         "pictures": stream("C", [fake_jpeg(1000, number) for number in range(max(1, size // 1100))]),
     }[what]
@@ -269,6 +271,8 @@ WORST = (
     "broken chunks and boundaries",
     "chunk extensions",
     "empty parts",
+    "parts of a byte",
+    "parts of nothing",
     "small parts",
     "pictures",
 )

@@ -84,6 +84,18 @@ def test_time_stamps_are_digits_and_a_point() -> None:
         assert shape.match(other, 0, len(other)) == (-1, None)
 
 
+@pytest.mark.parametrize("seconds", [b"1795357573", b"9223372036"])
+@pytest.mark.parametrize("decimals", [b".000000", b".0", b".999999999"])
+def test_a_time_that_no_clock_can_show_is_none(seconds: bytes, decimals: bytes) -> None:
+    data = head(b"multipart/x-mixed-replace;boundary=" + B, chunked=False)
+    body = fake_jpeg(900, 1)
+    for stamp in [seconds + decimals] * 4 + [b"9" + seconds + decimals] * 4:  # the shape is learned, too
+        data += BORDER + part_head(len(body), b"X-Timestamp: " + stamp + b"\r\n") + body
+    times = [event[4] for event in parse(data + BORDER) if event[0] == "part"]
+    exact = int(seconds) * 10**9 + int(decimals[1:].ljust(9, b"0"))
+    assert times == [exact if exact < 2**63 else None] * 4 + [None] * 4
+
+
 @pytest.mark.parametrize(
     ("trace", "after"),
     [

@@ -194,6 +194,12 @@ def test_good_json_is_read_as_it_is_with_a_trailing_comma_too(members: dict[str,
         assert parse_status(text[:-1].encode() + b",}") == members
 
 
+def test_half_a_letter_is_none() -> None:
+    status = parse_status(b'{"cam_name":"a\\ud83d","\\udc00":{"quality":"\\ud83d"},"whole":"\\ud83d\\ude00"}')
+    assert status == {"cam_name": "a\ufffd", "\ufffd.quality": "\ufffd", "whole": "\U0001f600"}
+    assert parse_status(b'{"a":"\\ud83d",') == {"a": "\ufffd"}, "broken off"
+
+
 @pytest.mark.parametrize(
     "unit",
     [b'"', b'","', b'":"', b'\\"', b"{", b'":', b'"a":1,', b" ", b'"     ', b"{e}", b'["\\"', b'":{"\\"'],

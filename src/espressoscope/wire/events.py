@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from espressoscope.wire.headers import Headers, media_type, parse_timestamp
+from espressoscope.wire.headers import LATEST_NS, Headers, media_type, parse_timestamp
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -122,7 +122,8 @@ class Part:
             return self._head.device_ns
         seconds, _, fraction = stamp.partition(b".")
         if len(fraction) == 6:  # as every firmware writes it
-            return int(seconds + fraction) * 1000
+            time_ns = int(seconds + fraction) * 1000
+            return time_ns if time_ns <= LATEST_NS else None
         return parse_timestamp(stamp.decode("ascii"))
 
     def __repr__(self) -> str:

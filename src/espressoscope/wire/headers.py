@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 __all__ = [
+    "LATEST_NS",
     "Headers",
     "boundary_of",
     "content_length",
@@ -26,6 +27,8 @@ _STATUS_LINE = re.compile(rb"HTTP/(\d\.\d) +(\d{3})(?: +(.*))?")
 _BOUNDARY = re.compile(r';\s*boundary\s*=\s*(?:"([^"]*)"|([^;\s]*))', re.IGNORECASE)
 _TIMESTAMP = re.compile(r"(\d{1,11})\.(\d{1,9})")
 _MOST_DIGITS = 15
+LATEST_NS = (1 << 63) - 1
+"""Latest time of a camera's clock, in the year 2262: what comes after it has no room in a recording."""
 
 
 class Headers:
@@ -159,8 +162,12 @@ def boundary_of(value: str | None) -> bytes | None:
 
 
 def parse_timestamp(value: str | None) -> int | None:
-    """Give an ``X-Timestamp`` of seconds and decimals in nanoseconds; None when it is no such thing."""
+    """Give an ``X-Timestamp`` of seconds and decimals in nanoseconds; None when it is no such thing.
+
+    So it is of one after `LATEST_NS`.
+    """
     match = _TIMESTAMP.fullmatch(value) if value else None
     if match is None:
         return None
-    return int(match[1]) * 1_000_000_000 + int(match[2].ljust(9, "0"))
+    time_ns = int(match[1]) * 1_000_000_000 + int(match[2].ljust(9, "0"))
+    return time_ns if time_ns <= LATEST_NS else None

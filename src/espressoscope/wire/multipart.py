@@ -45,6 +45,8 @@ _TRUST_FACTOR, _TRUST_BYTES = 4, 65536
 _LONGEST_BOUNDARY = 256
 # Each line costs as much as a small picture: a camera that sends nothing else would take the time of others.
 _MOST_IDLE_LINES = 10_000
+# No JPEG is shorter: its tables alone are longer.
+_SMALLEST_PICTURE = 100
 
 
 class NoBoundaryError(Exception):
@@ -125,7 +127,7 @@ class Multipart:
         self._fields: list[tuple[str, str]] = []
         self._head_bytes = 0
         self._blanks = 0
-        self._idle = 0  # lines since there was something in a part
+        self._idle = 0  # lines since a part was large enough for a picture
         # What is left of a boundary line whose beginning the body before has swallowed.
         self._owed: bytes | None = None
 
@@ -297,7 +299,7 @@ class Multipart:
             return self._lose(events, f"Content-Length {length} is over the limit")
         self.head = PartHead(headers)
         self.stamp = self.announced = None
-        if length != 0:
+        if length is not None and length >= _SMALLEST_PICTURE:
             self._idle = 0
         if length is None:
             self.state = State.OPEN
@@ -340,6 +342,8 @@ class Multipart:
         stop = line_end_before(window, found)
         if stop - window.start > limit:
             return self._lose(events, "part without a length is over the limit")
+        if stop - window.start >= _SMALLEST_PICTURE:
+            self._idle = 0
         self._give_out(events, stop)
         window.consume(found - stop)
         return True

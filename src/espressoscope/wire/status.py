@@ -33,8 +33,13 @@ _TEXT_KEYS = frozenset(
     ("rotate", "cam_name", "code_ver", "name", "version", "ssid", "password", "mac", "ip", "stream_url", "id")
 )
 # What some firmwares tell back would go into tables, recordings and profiles. `pwdn` is a pin.
-_SECRET_KEY = re.compile(r"passw|passphrase|(?:^|[^a-z])pass(?![a-z])|pwd(?!n)|psk|secret", re.IGNORECASE)
+_SECRET_KEY = re.compile(
+    r"passw|passphrase|(?:^|[^a-z])pass(?![a-z])|pwd(?!n)|psk|secret|(?:wpa|wep|wifi|api)_?key", re.IGNORECASE
+)
+_SMALLEST_SECRET = 1000
+_USER = re.compile(r"(://)[^/@\s]{1,256}@")
 _HIDDEN = "***"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _WHOLE_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 
 # The tolerant scanner. Every repetition is bounded or cannot overlap with what follows: linear time.
@@ -53,7 +58,7 @@ def parse_status(body: bytes) -> dict[str, StatusValue]:
     Strings of plain whole numbers become int (but not ``rotate``, names and versions), 4294967295 becomes
     -1; NaN, infinities and numbers beyond 64 bits None. Members of nested objects get dotted keys
     (``"pwm.0.pin"``), four levels deep. Of repeated keys the last counts. An object that breaks off gives
-    what came before. In place of texts that are passwords by their key stands ``"***"``.
+    what came before. In place of passwords, told by their key, stands ``"***"``, and of a user in a URL.
 
     Parameters
     ----------
@@ -115,7 +120,7 @@ def _skip_web_lines(text: str) -> int:
 def _flatten(status: dict[str, StatusValue], prefix: str, value: object, depth: int) -> None:
     items: list[tuple[str, object]]
     if isinstance(value, dict):
-        items = [(str(key), member) for key, member in value.items()]
+        items = [(_text(key), member) for key, member in value.items()]
     elif isinstance(value, list):
         items = [(str(place), member) for place, member in enumerate(value)]
     else:
@@ -128,7 +133,13 @@ def _flatten(status: dict[str, StatusValue], prefix: str, value: object, depth: 
             if depth > 1:
                 _flatten(status, f"{name}.", member, depth - 1)
         else:
-            status[name] = _value(key, member)
+            status[name] = _HIDDEN if _is_secret(name, member) else _value(key, member)
+
+
+def _is_secret(name: str, value: object) -> bool:
+    """Tell whether this is a password by its key, or by one above it; some are numbers, short ones flags."""
+    worth = abs(value) >= _SMALLEST_SECRET if isinstance(value, int | float) else bool(value)
+    return worth and _SECRET_KEY.search(name) is not None
 
 
 def _value(key: str, value: object) -> StatusValue:
@@ -140,12 +151,15 @@ def _value(key: str, value: object) -> StatusValue:
         return value if abs(value) < 1 << 63 else None
     if isinstance(value, float):
         return value if abs(value) < float("inf") else None
-    text = str(value)[:_LONGEST_STRING]
-    if text and _SECRET_KEY.search(key):
-        return _HIDDEN
+    text = _USER.sub(rf"\1{_HIDDEN}@", _text(value)[:_LONGEST_STRING])
     if key not in _TEXT_KEYS and _WHOLE_NUMBER.fullmatch(text):
         return _value(key, int(text))
     return text
+
+
+def _text(value: object) -> str:
+    """Give text that can be written: half of a pair of surrogates, alone, is a letter nobody has."""
+    return _SURROGATE.sub("\ufffd", str(value))
 
 
 def _scan(text: str, at: int) -> dict[str, object] | None:
