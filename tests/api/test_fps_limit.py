@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 import espressoscope as es
@@ -75,6 +77,46 @@ def test_a_stream_that_was_asked_for_as_such_is_not_said_to_be_limited() -> None
         with cam.stream() as stream:
             next(stream)
         assert len(simulated.captured) > 0
+
+
+def test_a_stream_that_is_paused_for_a_large_still_is_not_limited_either() -> None:
+    with (
+        SimulatedCamera("camerawebserver", framesize="QVGA", fps=10) as simulated,
+        es.Camera(simulated.url) as cam,
+        cam.stream("mjpeg") as stream,
+    ):
+        next(stream)
+        session = cam._opened()[1]
+        snapping = threading.Thread(target=lambda: cam.snap(framesize="SXGA"))
+        snapping.start()
+        wait_until(lambda: session.link.stopped, 10, what="the pause")
+        assert not cam.set(fps_limit=2, strict=False)["fps_limit"].ok
+        snapping.join()
+        assert next(stream).sequence > 0
+
+
+def test_a_stream_that_everybody_left_while_it_begins_anew_does_not_run() -> None:
+    with (
+        SimulatedCamera("camerawebserver", framesize="QVGA", fps=10, side_delays=False) as simulated,
+        es.Camera(simulated.url) as cam,
+    ):
+        session = cam._opened()[1]
+        for _ in range(20):
+            cam.set(fps_limit=0)
+            stream = cam.stream()
+            next(stream)
+            together = threading.Barrier(2)
+
+            def limit(together: threading.Barrier = together) -> None:
+                together.wait()
+                cam.set(fps_limit=4, strict=False)
+
+            setting = threading.Thread(target=limit)
+            setting.start()
+            together.wait()
+            stream.close()
+            setting.join()
+            wait_until(lambda: session.link.stopped, 5, what="no stream, as nobody wants it")
 
 
 def test_a_camera_that_restarts_is_given_its_limit_again(caplog: pytest.LogCaptureFixture) -> None:

@@ -35,7 +35,7 @@ class Relay:
     Attributes
     ----------
     dropped : int
-        Parts of a relay that holds them which had to go for newer ones.
+        Parts of a relay that holds them which had to go, for newer ones or because nobody wants them.
     """
 
     def __init__(self, *, hold: bool = False) -> None:
@@ -50,6 +50,12 @@ class Relay:
         held, self._held = self._held, None
         for part, now_ns in held or ():
             sink.part(part, now_ns)
+
+    def let_go(self) -> None:
+        """Drop what has been kept: it is not known whose it is, and nobody can be asked any more."""
+        if self._held is not None:
+            self.dropped += len(self._held)
+            self._held.clear()
 
     def part(self, part: Part, now_ns: int) -> None:
         """Take one part."""

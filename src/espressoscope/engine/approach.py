@@ -112,7 +112,8 @@ async def open_verified(
     connection : StreamConnection
         Open, its parts on their way to the sink.
     dropped : int
-        Parts that did not fit in the short memory of the wait.
+        Parts that did not fit in the short memory of the wait, or came of a stream that ended before it was
+        known whose it is.
 
     Raises
     ------
@@ -129,7 +130,9 @@ async def open_verified(
         connection.ask()
         if twice:
             await _first_part(connection, relay)
-            if not connection.closed.done():
+            if connection.closed.done():
+                relay.let_go()
+            else:
                 await verify()
                 relay.pass_on_to(sink)
     except BaseException:

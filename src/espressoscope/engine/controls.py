@@ -12,8 +12,8 @@ from espressoscope.engine.pace import FPS_LIMIT
 from espressoscope.errors import SettingError, UnsupportedError
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Mapping
+    from contextlib import AbstractAsyncContextManager
     from typing import Literal
 
     from espressoscope.device.address import Address
@@ -36,7 +36,6 @@ class SessionControls:
     sizes: SizeWitness
     pace: Pace
     upkeep: Upkeep
-    pausing: asyncio.Lock
     place: Mapping[str, str] = {}  # plate and well, where somebody has told them; recordings note it
     _source: Literal["auto", "mjpeg", "snapshots"]
 
@@ -86,10 +85,10 @@ class SessionControls:
         ----------
         restart : bool
             A running stream begins anew when its frames are to come from elsewhere. False: a stream is just
-            about to begin, or none runs; whoever holds `pausing`, and the link itself, could not wait for it.
+            about to begin, or none runs; whoever is in `paused`, and the link itself, could not wait for it.
         """
         device = self.controls
-        plan = self.pace.plan(device, values, streams=self._source == "mjpeg" and not self.link.stopped)
+        plan = self.pace.plan(device, values, streams=self._source == "mjpeg" and self.wanted)
         if plan.refusal and strict:
             raise SettingError(
                 f"{FPS_LIMIT}: {plan.refusal}",
@@ -115,16 +114,24 @@ class SessionControls:
             self._note_rate()
         return plan.report(device, results)
 
+    @property
+    def wanted(self) -> bool:
+        """Whether the stream is to run, for a consumer or because it is kept."""
+        raise NotImplementedError
+
+    def paused(self) -> AbstractAsyncContextManager[None]:
+        """Have the stream neither begin nor pause for anybody else."""
+        raise NotImplementedError
+
     async def verify_if_doubtful(self) -> None:
         """Make sure that this is still the same camera, if another one may have taken its place by now."""
         raise NotImplementedError
 
     async def _restart(self) -> None:
-        """Let the running stream begin anew, because it is to come from elsewhere."""
-        async with self.pausing:
+        """Let the running stream begin anew, because it is to come from elsewhere; if it is still wanted."""
+        async with self.paused():
             if not self.link.stopped:
                 await self.link.stop()
-                self.link.start()
 
     async def reboot(self, *, wait: bool) -> None:
         """Restart the camera, which may come back with another size; see `CameraDevice.reboot`."""

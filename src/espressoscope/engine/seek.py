@@ -183,7 +183,7 @@ async def recognise_again(
         failure = ConnectError(
             "it does not tell its MAC, and another camera has answered there of late",
             reason=ConnectReason.NOT_A_CAMERA,
-            camera=str(address),
+            camera=info.name,
             hint="Two of them may have one address: switch one off, or change it",
         )
     else:

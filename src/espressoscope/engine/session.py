@@ -34,6 +34,8 @@ from espressoscope.errors import CameraError, UnsupportedError
 from espressoscope.model import CameraInfo
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
     from espressoscope.device.address import Address
     from espressoscope.device.identify import Identity
     from espressoscope.device.stream import Source, StreamSink
@@ -261,28 +263,49 @@ class CameraSession(SessionControls):
 
     async def keep_streaming(self, source: StreamSource = "auto") -> None:
         """Start the stream and keep it until `close` or `let_go`."""
-        async with self.pausing:
-            self.check_open()
-            self.choose(source, None)
-            self.kept = True
-            self._start()
+        self.check_open()
+        self.choose(source, None)
+        self.kept = True
+        self._start()
 
     async def let_go(self) -> None:
         """End what `keep_streaming` began; consumers that are left keep the stream."""
         self.kept = False
-        if self.users == 0:
+        if not self.wanted:
             await self._stop()
 
     async def begin_streaming(self, source: StreamSource, interval_s: float | None) -> None:
         """Start the stream for one more consumer."""
-        async with self.pausing:
-            self.check_open()
-            self.choose(source, interval_s)
-            self.users += 1
-            self._start()
+        self.check_open()
+        self.choose(source, interval_s)
+        self.users += 1
+        self._start()
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the stream is to run, for a consumer or because it is kept."""
+        return self.kept or self.users > 0
+
+    @contextlib.asynccontextmanager
+    async def paused(self) -> AsyncIterator[None]:
+        """Have the stream neither begin nor pause for anybody else; it begins then, if it is wanted.
+
+        Who wants it meanwhile waits for nobody: a camera that does not answer would hold up all others.
+        """
+        try:
+            async with self.pausing:
+                yield
+        finally:
+            if self.wanted and self.link.stopped and not self.closed:
+                self._start()
 
     def _start(self) -> None:
-        """Start the link; why a camera could not be reached holds until an attempt says otherwise."""
+        """Start the link, or leave that to who has paused it.
+
+        Why a camera could not be reached holds until an attempt says otherwise.
+        """
+        if self.pausing.locked():
+            return
         known = None if self.reached else self.link.last_error
         self.link.start()
         if known is not None:
@@ -291,7 +314,7 @@ class CameraSession(SessionControls):
     async def end_streaming(self) -> None:
         """One consumer less; the last one stops the stream, unless it is kept."""
         self.users -= 1
-        if self.users == 0 and not self.kept:
+        if not self.wanted:
             await self._stop()
 
     async def _stop(self) -> None:
@@ -302,10 +325,23 @@ class CameraSession(SessionControls):
             self.link.last_error = known
 
     async def take_frames(
-        self, consumer: Consumer, source: StreamSource = "auto", interval_s: float | None = None
+        self,
+        consumer: Consumer,
+        source: StreamSource = "auto",
+        interval_s: float | None = None,
+        first: Callable[[], object] | None = None,
     ) -> None:
-        """Start the stream when it does not run, and hand its frames to a consumer."""
+        """Start the stream when it does not run, and hand its frames to a consumer.
+
+        `first` is called at the last moment: no frame comes between it and the first one handed over.
+        """
         await self.begin_streaming(source, interval_s)
+        try:
+            if first is not None:
+                first()
+        except BaseException:
+            await self.end_streaming()
+            raise
         self.link.subscribe(consumer)
 
     async def leave_frames(self, consumer: Consumer) -> None:
@@ -321,7 +357,7 @@ class CameraSession(SessionControls):
         UnsupportedError
             It has no such source, or sends the other.
         """
-        if self.link.stopped:
+        if self.link.stopped and not self.wanted:
             self._source = source
         elif source not in ("auto", self._source) and (not self.reached or source != self._mode):
             raise UnsupportedError(

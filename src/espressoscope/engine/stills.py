@@ -52,7 +52,7 @@ class Stills:
             return await self._snap_large(framesize)
         session = self._session
         # Decided under the lock: the stream must neither pause, nor begin beside a capture, meanwhile.
-        async with session.pausing:
+        async with session.paused():
             session.check_open()
             device = session.device
             path = None if device is None else device.family.snapshot_path
@@ -107,7 +107,7 @@ class Stills:
         device = session.controls
         path = device.snapshot_path()
         wanted = str(device.table.check(device.table.spec("framesize"), framesize))
-        async with session.pausing:
+        async with session.paused():
             session.check_open()
             await session.verify_if_doubtful()
             resume = not session.link.stopped
@@ -130,15 +130,12 @@ class Stills:
                 try:
                     # A change that was not confirmed may have taken all the same.
                     if not fits or device.framesize_index != before:
-                        await self._restore(device, path, before, resume)
+                        await self._restore(device, path, before, resume or session.wanted)
                 except CameraError:
                     if failure is None:
                         raise
                     hint = f"Set its framesize again when it answers: it may still be {wanted}"
                     failure.hint = f"{failure.hint}. {hint}" if failure.hint else hint
-                finally:
-                    if resume and (session.users > 0 or session.kept) and not session.closed:
-                        session.link.start()
         return self._frame(part)
 
     async def _capture_sized(self, device: CameraDevice, path: str, wanted: str) -> Part:
