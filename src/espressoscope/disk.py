@@ -1,4 +1,4 @@
-"""Files that are there whole, and on the disk: what every room that writes files needs of the system.
+"""Files read and written whole, and on the disk: what every room with files needs of the system.
 
 Nothing here knows what stands in them.
 """
@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["PATIENCE_S", "patiently", "sync_folder", "write_whole"]
+__all__ = [
+    "PATIENCE_S",
+    "is_elsewhere",
+    "open_plain",
+    "patiently",
+    "read_whole",
+    "sync_folder",
+    "write_whole",
+]
 
 _T = TypeVar("_T")
 PATIENCE_S: Final = 1.0 if sys.platform == "win32" else 0.0
@@ -66,6 +74,46 @@ else:
                 raise
         finally:
             os.close(descriptor)
+
+
+def is_elsewhere(path: Path, own: os.stat_result) -> bool:
+    """Tell whether a folder has been deleted, moved or replaced; `own` is what it was."""
+    try:
+        return not os.path.samestat(own, path.stat())
+    except FileNotFoundError:
+        return True
+    except OSError:  # the disk's trouble, which may pass
+        return False
+
+
+def open_plain(path: Path) -> int:
+    """Open a file for reading and give its descriptor; never waits for the other end of a pipe.
+
+    Raises
+    ------
+    OSError
+        It cannot be opened, or is no plain file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no plain file", str(path))
+    return descriptor
+
+
+def read_whole(path: Path, most: int) -> bytes:
+    """Read a file of so many bytes at most.
+
+    Raises
+    ------
+    OSError
+        It cannot be read, is no plain file, or has more.
+    """
+    with open(open_plain(path), "rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"it has more than {most // 1024} KiB", str(path))
+    return data
 
 
 def write_whole(

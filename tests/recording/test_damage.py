@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import struct
+import sys
 import zlib
 from typing import TYPE_CHECKING
 
@@ -29,7 +31,7 @@ from espressoscope.recording.layout import (
 )
 from espressoscope.recording.reader import open_run
 from espressoscope.recording.repair import repair_run
-from espressoscope.recording.run_folder import parsed_json
+from espressoscope.recording.run_folder import MOST_JSON, RunLock, is_locked, parsed_json
 from espressoscope.recording.writer import RunWriter
 from recording_support import SOFTWARE, Source, facts, pages_of
 from support import wait_until
@@ -68,6 +70,10 @@ def places(data: bytes) -> list[int]:
         found.append(at)
         at = data.find(MAGIC, at + 8)
     return found
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def look_and_repair(folder: Path) -> None:
@@ -218,6 +224,61 @@ def test_a_run_json_that_the_system_does_not_give_is_left_alone(
     assert (tmp_path / "run" / "run.json").is_dir()
     assert not list((tmp_path / "run").glob("*.damaged"))
     assert len(pages_of(path)) == FRAMES - 1  # brought in order first
+
+
+def test_a_run_json_that_is_too_large_is_left_alone(closed: tuple[Path, list[Frame]], tmp_path: Path) -> None:
+    shutil.copytree(closed[0], tmp_path / "run")
+    path = tmp_path / "run" / "run.json"
+    with path.open("r+b") as file:
+        file.truncate(MOST_JSON + 1)
+    assert open_run(tmp_path / "run").info == {}
+    with pytest.raises(RecordingError, match=r"more than 16384 KiB.*left as it is") as told:
+        repair_run(tmp_path / "run", SOFTWARE)
+    assert told.value.hint
+    assert path.stat().st_size == MOST_JSON + 1
+    assert not list((tmp_path / "run").glob("*.damaged"))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes among its files")
+def test_nobody_waits_for_a_pipe_that_has_the_name_of_a_file(
+    closed: tuple[Path, list[Frame]], tmp_path: Path
+) -> None:
+    folder, sent = closed
+    shutil.copytree(folder, tmp_path / "run")
+    for name in ("run.json", "A1/frames.csv"):
+        (tmp_path / "run" / name).unlink()
+    for name in ("run.json", "A1/frames.csv", "A1/00001.ome.tif", "lock"):
+        os.mkfifo(tmp_path / "run" / name)
+    run = open_run(tmp_path / "run")
+    assert (run.info, run["A1"].events, is_locked(run.path)) == ({}, [], False)
+    assert [path.name for path in run["A1"].unreadable] == ["00001.ome.tif"]
+    assert [facts(frame) for frame in run["A1"].records] == [facts(frame) for frame in sent]
+    for name, says in (("A1/frames.csv", "no plain file"), ("run.json", "no plain file.*left as it is")):
+        with pytest.raises(RecordingError, match=says):
+            repair_run(run.path, SOFTWARE)
+        (run.path / name).unlink()
+    assert [done.lines for done in repair_run(run.path, SOFTWARE)] == [0]  # added before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+@pytest.mark.parametrize("name", ["A1", "A1/frames.csv", PATH, "lock"])
+def test_repair_writes_through_no_link(closed: tuple[Path, list[Frame]], tmp_path: Path, name: str) -> None:
+    run, other = tmp_path / "run", tmp_path / "other"
+    for folder in (run, other):
+        shutil.copytree(closed[0], folder)
+        (folder / PATH).write_bytes((folder / PATH).read_bytes()[:-100])
+    if name != "lock":
+        (run / name).rename(tmp_path / "away")
+    (run / name).symlink_to(other / name)
+    before = contents(other)
+    with pytest.raises(RecordingError, match=rf"{name} is a link: repair writes through none") as told:
+        repair_run(run, SOFTWARE)
+    assert told.value.hint
+    assert contents(other) == before
+    if name == "lock":
+        with pytest.raises(OSError, match="symbolic link"):
+            RunLock(run)
+        assert contents(other) == before
 
 
 def test_repair_keeps_what_is_told_of_cameras_that_are_not_here(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,26 +18,19 @@ from espressoscope.errors import RecordingError
 from espressoscope.recording import run_folder
 from espressoscope.recording import track as track_module
 from espressoscope.recording.layout import SLOTS
+from espressoscope.recording.moments import iso_utc
 from espressoscope.recording.reader import open_run
 from espressoscope.recording.repair import repair_run
-from espressoscope.recording.run_folder import RunLock, free_space_floor, safe_folder_name
+from espressoscope.recording.run_folder import RunLock, is_locked, safe_folder_name
 from espressoscope.recording.track import MOST_BYTES, MOST_FRAMES
 from espressoscope.recording.writer import RunWriter
 from recording_support import SOFTWARE, Source, facts, jpeg, pages_of
 from support import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from espressoscope.recording.track import CameraTrack
-
-
-@pytest.fixture
-def writer(tmp_path: Path) -> Iterator[RunWriter]:
-    writer = RunWriter(tmp_path / "run", SOFTWARE)
-    yield writer
-    writer.close()
 
 
 def written(track: CameraTrack, count: int) -> None:
@@ -131,14 +126,15 @@ def test_what_is_broken_or_of_another_size_is_kept_and_marked(writer: RunWriter)
     assert (told["frames_written"], told["damaged"], told["lost"]) == (60, 2, 15)
 
 
-def test_what_comes_while_a_size_comes_to_stay_keeps_its_place(writer: RunWriter) -> None:
+@pytest.mark.parametrize("broken", [3, 32, 70, 400])
+def test_what_comes_while_a_size_comes_to_stay_keeps_its_place(writer: RunWriter, broken: int) -> None:
     source = Source()
     track = writer.add("A1")
     writer.start()
     source.feed(track, 20)
     for _ in range(2):
         source.feed(track, 1, width=96, height=80)
-        source.feed(track, 3, data=jpeg()[:300], status="truncated")
+        source.feed(track, broken, data=jpeg()[:300], status="truncated")
     source.feed(track, 10, width=96, height=80)
     source.feed(track, 1, data=b"", status="corrupt", width=0, height=0)
     source.feed(track, 10)
@@ -147,9 +143,23 @@ def test_what_comes_while_a_size_comes_to_stay_keeps_its_place(writer: RunWriter
     stored = [facts(frame) for frame in source.frames]
     assert [facts(frame) for frame in recording.records] == stored
     assert len(recording) == 42
-    sequences = [frame.sequence for frame in recording]
-    assert sequences == sorted(sequences)
-    assert (track.damaged, track.gaps, recording.summary()["missing"]) == (7, 0, 0)
+    assert recording.sequences.tolist() == sorted(recording.sequences)
+    summary = recording.summary()
+    assert (summary["frames"], summary["missing"]) == (len(stored), 0)
+    assert (track.damaged, track.gaps) == (2 * broken + 1, 0)
+    log = recording.log
+    assert log["segment"].tolist() == [0] * 20 + [1, *[0] * broken] * 2 + [1] * 11 + [2] * 10
+
+
+def test_a_segment_copied_beside_itself_moves_no_frame(writer: RunWriter) -> None:
+    source = Source()
+    track = writer.add("A1")
+    writer.start()
+    source.feed(track, 100)
+    writer.close()
+    (segment,) = open_run(writer.path)["A1"].segments
+    shutil.copyfile(segment.path, segment.path.with_name("copy.ome.tif"))
+    assert open_run(writer.path)["A1"].sequences.tolist() == [*range(100)] * 2
 
 
 def test_damaged_frames_before_the_first_picture_make_no_file_without_pages(writer: RunWriter) -> None:
@@ -282,6 +292,50 @@ def test_a_lock_is_of_the_file_that_has_the_name(tmp_path: Path, monkeypatch: py
     assert not (tmp_path / "lock").exists()
 
 
+def test_a_recording_that_ends_while_repair_waits_for_it_stays_as_it_is(
+    writer: RunWriter, refused: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Source()
+    track = writer.add("A1")
+    writer.start()
+    source.feed(track, 10)
+    written(track, 10)
+    monkeypatch.setattr(run_folder, "LOCK_S", 20)
+    with ThreadPoolExecutor(1) as pool:
+        repaired = pool.submit(repair_run, writer.path, SOFTWARE)
+        assert refused.wait(20)
+        writer.close()
+        assert repaired.result(20) == [("A1", 0, 0, 0, 0)]
+    told = json.loads((writer.path / "run.json").read_text())
+    assert (told["state"], told["cameras"][0]["frames_written"]) == ("closed", 10)
+    assert told["started_at"] == iso_utc(told["started_ns"])
+    assert told["ended_at"] > told["started_at"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="who looks there has let go again when it answers")
+def test_a_lock_waits_for_those_who_only_look(
+    tmp_path: Path, refused: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lock").touch()  # a killed program has left it
+    is_free, looking = run_folder._is_free, threading.Event()
+
+    def look_long(descriptor: int) -> bool:
+        free = is_free(descriptor)
+        looking.set()
+        refused.wait(20)
+        return free
+
+    monkeypatch.setattr(run_folder, "_is_free", look_long)
+    with ThreadPoolExecutor(1) as pool:
+        looked = pool.submit(is_locked, tmp_path)
+        assert looking.wait(20)
+        taken = RunLock(tmp_path)
+        assert refused.is_set()
+        assert not looked.result(20)
+    assert is_locked(tmp_path)
+    taken.release()
+
+
 def test_a_segment_holds_ten_thousand_pages(writer: RunWriter) -> None:
     source = Source()
     track = writer.add("A1")
@@ -376,5 +430,5 @@ def test_folders_are_valid_everywhere(name: str, folder: str) -> None:
 
 
 def test_the_floor_is_small_on_small_disks() -> None:
-    assert free_space_floor(20 * 10**6) == 400_000
-    assert free_space_floor(10**12) == 100 * 10**6
+    assert run_folder._usual_floor(20 * 10**6) == 400_000
+    assert run_folder._usual_floor(10**12) == 100 * 10**6

@@ -9,13 +9,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import stat
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from espressoscope.disk import sync_folder, write_whole
+from espressoscope.disk import read_whole, sync_folder, write_whole
 
 if sys.platform == "win32":
     import hashlib
@@ -102,17 +101,9 @@ def read_bytes(path: Path) -> bytes | None:
         It cannot be read, is no plain file, or too large.
     """
     try:
-        # Not blocked by a pipe that somebody has put there.
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        return read_whole(path, MOST_BYTES)
     except FileNotFoundError:
         return None
-    with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise OSError(errno.EINVAL, "it is no plain file")
-        data = file.read(MOST_BYTES + 1)
-    if len(data) > MOST_BYTES:
-        raise OSError(errno.EFBIG, f"it has more than {MOST_BYTES // 1024} KiB")
-    return data
 
 
 @contextlib.contextmanager
@@ -134,7 +125,7 @@ def one_writer(path: Path) -> Iterator[None]:
         while handle is not None and not _try_lock(handle):
             if time.monotonic() > deadline:
                 raise TimeoutError
-            time.sleep(_RETRY_S)
+            time.sleep(_RETRY_S)  # flock() knows no timeout
         yield
     finally:
         if handle is not None:

@@ -127,7 +127,8 @@ class LogFile:
         if not self._rows:
             return
         start = self.file.size
-        data = "".join(self._rows).encode()
+        # A camera may tell half a character, which is none in UTF-8.
+        data = "".join(self._rows).encode("utf-8", "replace")
         try:
             self.file.append([data])
         except PartlyWritten as trouble:

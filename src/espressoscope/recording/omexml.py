@@ -61,7 +61,7 @@ def ome_xml(camera: str, shape: Shape, times_ns: Sequence[int], creator: str) ->
         f"{planes}"
         "</Pixels>\n</Image>\n</OME>\n"
     )
-    return text.encode() + b"\0"
+    return text.encode("utf-8", "replace") + b"\0"
 
 
 def _clean(text: str) -> str:

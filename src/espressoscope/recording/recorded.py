@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
 import numpy as np
 
+from espressoscope.disk import open_plain
 from espressoscope.recording.contents import ENTRY
 from espressoscope.recording.layout import STATUSES
 from espressoscope.recording.run_folder import LOG_NAME
@@ -142,11 +143,13 @@ class Recording(Sequence["Frame"]):
         """Every frame stored, as a structured array.
 
         Fields: sequence, time, device_ns (the lowest int64 where the camera told none), bytes, width, height,
-        status, gap (frames that are missing before it), segment, page (-1: in the log only).
+        status, gap (frames that are missing before it), segment (its number, as in its file's name), page
+        (-1: in the log only).
         """
         now = self._now
         source = now.entries
         names = np.array(STATUSES)
+        numbers = np.array([segment.contents.number for segment in now.segments], np.int64)
         fields = {
             "sequence": source["sequence"].astype(np.int64),
             "time": source["received_ns"].astype("datetime64[ns]"),
@@ -156,7 +159,7 @@ class Recording(Sequence["Frame"]):
             "height": source["height"],
             "status": names[source["status"] % len(names)],
             "gap": source["lost"],
-            "segment": now.of_segment,
+            "segment": numbers[now.of_segment],
             "page": source["page"],
         }
         table = np.empty(
@@ -172,7 +175,7 @@ class Recording(Sequence["Frame"]):
         found: list[dict[str, str]] = []
         with (
             contextlib.suppress(OSError),
-            (self.folder / LOG_NAME).open(encoding="utf-8", errors="replace", newline="") as file,
+            open(open_plain(self.folder / LOG_NAME), encoding="utf-8", errors="replace", newline="") as file,
         ):
             rows = csv.DictReader(line.replace("\0", "") for line in file)
             with contextlib.suppress(csv.Error):
@@ -347,31 +350,43 @@ def _index(segments: Iterable[Segment], unreadable: Iterable[Path]) -> _Look:
     entries = np.concatenate([each.entries for each in contents]) if contents else np.empty(0, ENTRY)
     of_segment = np.repeat(np.arange(len(contents), dtype=np.int32), counts)
     keep = np.ones(len(entries), bool)
-    ends = np.cumsum(counts).tolist()
-    for end, this, after in zip(ends, contents, contents[1:], strict=False):
-        # The first frames of a size that came to stay are in two segments; there they are pages.
-        head = after.entries[:8]
-        again = head["sequence"][head["page"] >= 0]
-        rest = np.arange(max(end - len(this.entries), end - 64), end)
-        keep[rest[np.isin(entries["sequence"][rest], again) & (entries["page"][rest] < 0)]] = False
-        if after.number > this.number + 1 and 0 < end < len(entries):
+    begin = 0
+    for this, after in pairwise(contents):
+        end = begin + len(this.entries)
+        stop = end + len(after.entries)
+        if after.number == this.number + 1:
+            _interleave(entries, of_segment, keep, begin, end, stop)
+        elif after.number > this.number and begin < end < stop:
             # Segments are not here: what was in them is missing before the first frame of this one.
             lost = int(entries["sequence"][end]) - int(entries["sequence"][end - 1]) - 1
             entries["lost"][end] = min(max(lost, int(entries["lost"][end])), 0xFFFFFFFF)
+        begin = end
     entries, of_segment = entries[keep], of_segment[keep]
-    _interleave(entries, of_segment)
     pages = np.flatnonzero(entries["page"] >= 0)
     return _Look(tuple(segments), tuple(unreadable), entries, of_segment, pages)
 
 
-def _interleave(entries: NDArray[np.void], of_segment: NDArray[np.int32]) -> None:
-    """Put frames that came while a size was coming to stay between those of that size, where they came.
+def _interleave(
+    entries: NDArray[np.void],
+    of_segment: NDArray[np.int32],
+    keep: NDArray[np.bool_],
+    begin: int,
+    end: int,
+    stop: int,
+) -> None:
+    """Bring one segment, `begin` to `end`, and the next, `end` to `stop`, in order where they overlap.
 
-    They are in the log of one segment, and the others, which came before and after them, in the next.
+    The first frames of a size that came to stay are in both; they are kept where they are pages. What came
+    between them is in the first only, however much that was.
     """
-    for begin in (np.flatnonzero(np.diff(of_segment)) + 1).tolist():
-        if entries["sequence"][begin] < entries["sequence"][begin - 1]:
-            these = slice(max(0, begin - 64), begin + 8)
-            order = np.argsort(entries["sequence"][these], kind="stable")
-            entries[these] = entries[these][order]
-            of_segment[these] = of_segment[these][order]
+    numbers = entries["sequence"]
+    if not begin < end < stop or numbers[end] > numbers[end - 1]:
+        return
+    first = begin + int(np.searchsorted(numbers[begin:end], numbers[end]))
+    last = end + int(np.searchsorted(numbers[end:stop], numbers[end - 1], side="right"))
+    head = entries[end:last]
+    again = head["sequence"][head["page"] >= 0]
+    keep[first:end] &= (entries["page"][first:end] >= 0) | ~np.isin(numbers[first:end], again)
+    order = first + np.argsort(numbers[first:last], kind="stable")
+    for column in (entries, of_segment, keep):
+        column[first:last] = column[order]

@@ -7,14 +7,13 @@ the log. A run that somebody is writing is left alone.
 from __future__ import annotations
 
 import contextlib
-import csv
 import struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from espressoscope.disk import read_whole
 from espressoscope.errors import RecordingError
-from espressoscope.model import Frame
 from espressoscope.recording import tiff
 from espressoscope.recording.checksum import crc32
 from espressoscope.recording.contents import read_contents, shape_of, walk_contents
@@ -24,17 +23,18 @@ from espressoscope.recording.layout import (
     FIRST_LINK,
     HEADER_SIZE,
     NO_SHAPE,
-    NO_TIME,
     STATUSES,
     TEXTS_AT,
     Header,
     Kind,
     parse_header,
 )
-from espressoscope.recording.log_file import LogFile
+from espressoscope.recording.log_repair import complete_log
 from espressoscope.recording.reader import open_run
 from espressoscope.recording.run_folder import (
+    LOCK_NAME,
     LOG_NAME,
+    MOST_JSON,
     RESERVE_NAME,
     RUN_NAME,
     RunLock,
@@ -44,6 +44,7 @@ from espressoscope.recording.run_folder import (
     write_json,
 )
 from espressoscope.recording.segment import append_directories, append_whole, finish
+from espressoscope.recording.stored import segment_paths
 
 if TYPE_CHECKING:
     import os
@@ -100,48 +101,66 @@ def repair_run(path: str | os.PathLike[str], software: str) -> list[Repaired]:
         There is no run, it is being written, has links in it, or cannot be written.
     """
     run = open_run(path)
-    _refuse_links(run)
+    top = _top_of(run.path)
+    _refuse_links(run, top)
     try:
-        lock = RunLock(run.path)
+        lock = RunLock(top)
     except BlockingIOError:
         raise RecordingError(
-            f"{run.path} is being recorded at this moment",
+            f"{top} is being recorded at this moment",
             frames_written=0,
             frames_dropped=0,
             hint="Stop that recording first; it closes its files itself",
         ) from None
     except OSError as error:
-        raise cannot_write(run.path, error) from error
+        raise cannot_write(top, error) from error
     try:
+        run.refresh()  # it may have been recorded until this moment
         with contextlib.suppress(OSError):
-            (run.path / RESERVE_NAME).unlink(missing_ok=True)
+            (top / RESERVE_NAME).unlink(missing_ok=True)
         done = [_repair_camera(recording, software) for recording in run.values()]
-        if run.info.get("state") not in ("closed", "ended early", "repaired"):
-            _keep_unreadable(run.path / RUN_NAME)
-            _note_repair(run.path, run.info, list(run.values()), run.absent)
+        _settle(run if top == run.path else open_run(top), asked=run)
     except OSError as error:
-        raise cannot_write(run.path, error) from error
+        raise cannot_write(top, error) from error
     finally:
         lock.release()
     return done
 
 
-def _refuse_links(run: Run) -> None:
-    """Refuse a run in which links stand for files: those may lead to what is no recording at all.
+def _settle(run: Run, *, asked: Run) -> None:
+    """Note in `run.json` that the run is in order, all cameras of it, also where one was asked for."""
+    if run.info.get("state") in ("closed", "ended early", "repaired") or segment_paths(run.path):
+        return  # of a camera taken out of its run nobody would read it
+    if run is asked or all(part.contents.closed for each in run.values() for part in each.segments):
+        _keep_unreadable(run.path / RUN_NAME)
+        _note_repair(run.path, run.info, list(run.values()), run.absent)
+
+
+def _top_of(path: Path) -> Path:
+    """Give the folder with the lock and `run.json`: that of the run, where this is a camera's in it."""
+    above = path.resolve().parent
+    return above if segment_paths(path) and (above / RUN_NAME).exists() else path
+
+
+def _refuse_links(run: Run, top: Path) -> None:
+    """Refuse a run in which links stand for files or folders: those may lead to what is none of this run.
 
     Raises
     ------
     RecordingError
     """
+    written = [top / LOCK_NAME]
     for recording in run.values():
-        for path in (recording.folder / LOG_NAME, *(segment.path for segment in recording.segments)):
-            if path.is_symlink():
-                raise RecordingError(
-                    f"{path} is a link: repair writes through none",
-                    frames_written=0,
-                    frames_dropped=0,
-                    hint="Put the file itself in its place",
-                )
+        folder = recording.folder
+        written += [folder, folder / LOG_NAME, *(segment.path for segment in recording.segments)]
+    for path in written:
+        if path.is_symlink():
+            raise RecordingError(
+                f"{path} is a link: repair writes through none",
+                frames_written=0,
+                frames_dropped=0,
+                hint="Put the file or folder itself in its place, or take the link away",
+            )
 
 
 def _keep_unreadable(path: Path) -> None:
@@ -150,10 +169,10 @@ def _keep_unreadable(path: Path) -> None:
     Raises
     ------
     RecordingError
-        The disk or the rights are the matter: it is left as it is.
+        The disk, the rights or its size are the matter: it is left as it is.
     """
     try:
-        if parsed_json(path.read_bytes()) is not None:
+        if parsed_json(read_whole(path, MOST_JSON)) is not None:
             return
         path.rename(
             path.with_name(unused_name(f"{path.name}.damaged", lambda name: path.with_name(name).exists()))
@@ -165,7 +184,7 @@ def _keep_unreadable(path: Path) -> None:
             f"{path} cannot be read ({error.strerror or error}) and is left as it is; all frames are safe",
             frames_written=0,
             frames_dropped=0,
-            hint="Look at the rights of the file and at the disk, then repair again",
+            hint="Look at the file, its rights and the disk, then repair again",
         ) from error
 
 
@@ -190,7 +209,7 @@ def _repair_camera(recording: Recording, software: str) -> Repaired:
         segments += 1
         relinked += linked
         damaged += bad
-    return Repaired(recording.name, segments, relinked, damaged, _complete_log(recording))
+    return Repaired(recording.name, segments, relinked, damaged, complete_log(recording))
 
 
 def _is_linked(path: Path, contents: Contents) -> bool:
@@ -325,53 +344,3 @@ def _link_all(file: GrowingFile, contents: Contents, pages: Entries, software: s
 
 def _link_at(file: GrowingFile, at: int) -> int:
     return int.from_bytes(read_at(file.descriptor, 8, at), "little")
-
-
-def _complete_log(recording: Recording) -> int:
-    """Add lines of frames that the log does not have; tell how many."""
-    path = recording.folder / LOG_NAME
-    known: set[str] = set()
-    torn = False
-    if path.exists():
-        with (
-            path.open(encoding="utf-8", errors="replace", newline="") as file,
-            contextlib.suppress(csv.Error),
-        ):
-            known = {row[0] for row in csv.reader(line.replace("\0", "") for line in file) if len(row) > 10}
-        with path.open("rb") as raw:
-            size = raw.seek(0, 2)
-            raw.seek(max(0, size - 1))
-            torn = raw.read(1) not in (b"\n", b"")
-    recording.refresh()
-    missing = [row for row in recording.log if str(row["sequence"]) not in known]
-    if not missing and not torn:
-        return 0
-    log = LogFile(recording.folder, new=not path.exists())
-    try:
-        if torn:
-            log.file.append([b"\n"])
-        for row in missing:
-            device_ns = int(row["device_ns"])
-            frame = Frame(
-                b"",
-                int(row["sequence"]),
-                int(row["time"].astype(np.int64)),
-                None if device_ns == NO_TIME else device_ns,
-                int(row["width"]),
-                int(row["height"]),
-                recording.name,
-                str(row["status"]),  # type: ignore[arg-type]
-            )
-            page = int(row["page"])
-            log.frame(
-                frame,
-                int(row["gap"]),
-                int(row["segment"]),
-                None if page < 0 else page,
-                "added by repair",
-                length=int(row["bytes"]),
-            )
-        log.flush()
-    finally:
-        log.close()
-    return len(missing)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
+
+from espressoscope.recording.moments import iso_utc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from espressoscope.recording.track import CameraTrack
 
-__all__ = ["FrameClock", "counts_of", "iso", "run_content", "slept_ns"]
+__all__ = ["FrameClock", "counts_of", "run_content", "slept_ns"]
 
 _SET_S: Final = 0.5
 """A clock that moves by more has been set; it is put right in smaller steps all the time."""
@@ -93,7 +94,8 @@ class FrameClock:
 def counts_of(track: CameraTrack) -> dict[str, Any]:
     """Give what `run.json` has of a camera in the end."""
     names = ("frames_written", "bytes_written", "pages", "segments", "dropped", "damaged", "duplicates")
-    return {name: getattr(track, name) for name in (*names, "odd", "gaps", "lost")}
+    counts = {name: getattr(track, name) for name in (*names, "odd", "gaps", "lost")}
+    return counts if track.trouble is None else {**counts, "trouble": track.trouble}
 
 
 def run_content(
@@ -122,20 +124,15 @@ def run_content(
         "format": "espressoscope run",
         "version": 1,
         **top,
-        "started_at": iso(clock.began_ns),
+        "started_at": iso_utc(clock.began_ns),
         "started_ns": clock.began_ns,
         "clock": clock.facts(),
         "cameras": [],
     }
     if over:
-        content["ended_at"] = iso(clock.now_ns)
+        content["ended_at"] = iso_utc(clock.now_ns)
         content["trouble"] = trouble
     for name, entry in cameras.items():
         counts = counts_of(tracks[name]) if over and name in tracks else {}
         content["cameras"].append({**entry, **counts})
     return content
-
-
-def iso(time_ns: int) -> str:
-    """Give a Unix time in words, to the second."""
-    return f"{datetime.fromtimestamp(time_ns // 1_000_000_000, UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -12,11 +12,12 @@ import os
 import re
 import shutil
 import sys
+import time
 import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from espressoscope.disk import write_whole
+from espressoscope.disk import read_whole, write_whole
 from espressoscope.errors import RecordingError
 
 if TYPE_CHECKING:
@@ -25,17 +26,18 @@ if TYPE_CHECKING:
 __all__ = [
     "LOCK_NAME",
     "LOG_NAME",
+    "MOST_JSON",
     "RESERVE_NAME",
     "RUN_NAME",
     "Reserve",
     "RunLock",
     "cannot_write",
     "free_and_floor",
-    "free_space_floor",
     "is_locked",
     "make_run_folder",
     "parsed_json",
     "read_json",
+    "refuse_taken",
     "room_to_end",
     "safe_folder_name",
     "unused_name",
@@ -47,6 +49,7 @@ LOG_NAME: Final = "frames.csv"
 LOCK_NAME: Final = "lock"
 RESERVE_NAME: Final = "reserve"
 MOST_JSON: Final = 16 * 2**20
+"""Bytes of a `run.json`; one with more is not read."""
 
 # Windows refuses these, the others separate folders or mean something to a shell.
 _FORBIDDEN = re.compile(
@@ -64,8 +67,12 @@ FLOOR_BYTES: Final = 100 * 10**6
 """Free bytes of a disk below which a recording ends in order."""
 _FLOOR_SHARE: Final = 0.02
 _MOST_CHARS = 48
-_ATTEMPTS: Final = 100
+LOCK_S: Final = 1.0
+"""Longest wait for the lock of a run, in seconds; who only looks at it has it for much less."""
+_RETRY_S: Final = 0.02
+_HELD = {errno.EACCES, errno.EAGAIN, errno.EDEADLK}
 _MOST_BYTES = 120
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
@@ -111,7 +118,7 @@ def cannot_write(path: Path, error: OSError, *, written: int = 0, dropped: int =
     )
 
 
-def free_space_floor(total: int) -> int:
+def _usual_floor(total: int) -> int:
     """Give the free space below which a recording ends: 100 MB, or 2 % of a smaller disk."""
     return min(FLOOR_BYTES, int(total * _FLOOR_SHARE))
 
@@ -124,7 +131,7 @@ def free_and_floor(folder: Path, keep_free: int | None) -> tuple[int, int]:
     OSError
     """
     usage = shutil.disk_usage(folder)
-    return usage.free, free_space_floor(usage.total) if keep_free is None else keep_free
+    return usage.free, _usual_floor(usage.total) if keep_free is None else keep_free
 
 
 def room_to_end(frames: int, pages: int) -> int:
@@ -151,9 +158,22 @@ def make_run_folder(path: str | os.PathLike[str]) -> Path:
     folder = Path(path).expanduser().absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        taken = next(folder.iterdir(), None)
+        refuse_taken(folder)
     except OSError as error:
         raise cannot_write(folder, error) from error
+    return folder
+
+
+def refuse_taken(folder: Path, but: str = "") -> None:
+    """Refuse a folder that has something in it, `but` one name that may be there.
+
+    Raises
+    ------
+    RecordingError
+    OSError
+        It cannot be read.
+    """
+    taken = next((each for each in folder.iterdir() if each.name != but), None)
     if taken is not None:
         what = "a run" if (folder / RUN_NAME).exists() else f"{taken.name!r}"
         raise RecordingError(
@@ -162,7 +182,6 @@ def make_run_folder(path: str | os.PathLike[str]) -> Path:
             frames_dropped=0,
             hint="Give a folder that is new or empty",
         )
-    return folder
 
 
 def write_json(path: Path, content: Mapping[str, Any], *, sync: bool = True) -> None:
@@ -186,10 +205,9 @@ def write_json(path: Path, content: Mapping[str, Any], *, sync: bool = True) -> 
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read what `run.json` tells; empty where it is not there, cannot be read, or tells nothing."""
+    """Read what `run.json` tells; empty where it is not there, too large, unreadable, or tells nothing."""
     try:
-        with path.open("rb") as file:
-            return parsed_json(file.read(MOST_JSON)) or {}
+        return parsed_json(read_whole(path, MOST_JSON)) or {}
     except OSError:
         return {}
 
@@ -197,7 +215,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def parsed_json(data: bytes) -> dict[str, Any] | None:
     """Give what a `run.json` tells; None when it is none."""
     try:
-        content = json.loads(data[:MOST_JSON])
+        content = json.loads(data)
     except (ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
@@ -205,6 +223,8 @@ def parsed_json(data: bytes) -> dict[str, Any] | None:
 
 class RunLock:
     """Held by the program that writes a run, so that no second one does; the system frees it when that dies.
+
+    Waits a second for one that another program has: who looks with `is_locked` has it for a moment.
 
     Parameters
     ----------
@@ -214,45 +234,56 @@ class RunLock:
     Raises
     ------
     BlockingIOError
-        Another program holds it.
+        Another program holds it all that time.
     OSError
+        It cannot be made, or is a link.
     """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / LOCK_NAME
-        for _ in range(_ATTEMPTS):
-            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-            try:
-                _lock(self._descriptor)
-                if self._named:
-                    return
-            except OSError as error:
-                os.close(self._descriptor)
-                if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
-                    raise BlockingIOError(error.errno, "another program is writing this run") from None
-                raise
-            os.close(self._descriptor)
-        raise BlockingIOError(errno.EAGAIN, "other programs take and leave this run all the time")
+        self._descriptor = -1
+        end = time.monotonic() + LOCK_S
+        while not self._taken():
+            if time.monotonic() >= end:
+                raise BlockingIOError(errno.EAGAIN, "another program is writing this run")
+            time.sleep(_RETRY_S)  # the system's lock knows no timeout
 
-    @property
-    def _named(self) -> bool:
-        """Whether what is locked still has its name: who held it may have removed that before letting go."""
+    def _taken(self) -> bool:
+        """Try once to take it."""
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | _NO_LINK, 0o644)
         try:
-            return os.path.samestat(os.fstat(self._descriptor), os.stat(self._path))
-        except FileNotFoundError:
-            return False
+            _lock(descriptor)
+            if _is_named(self._path, descriptor):
+                self._descriptor, descriptor = descriptor, -1
+        except OSError as error:
+            if error.errno not in _HELD:
+                raise
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
+        return self._descriptor >= 0
 
     def release(self) -> None:
         """Let it go; twice does nothing."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
+            named = False
             with contextlib.suppress(OSError):
-                if sys.platform != "win32":
+                named = _is_named(self._path, descriptor)
+                if named and sys.platform != "win32":
                     self._path.unlink(missing_ok=True)
             os.close(descriptor)
-            if sys.platform == "win32":
+            if named and sys.platform == "win32":
                 with contextlib.suppress(OSError):
                     self._path.unlink(missing_ok=True)
+
+
+def _is_named(path: Path, descriptor: int) -> bool:
+    """Whether an open file still has its name: another may have removed it, or the folder may have moved."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 if sys.platform == "win32":
@@ -285,7 +316,9 @@ else:
 
 
 def is_locked(folder: Path) -> bool:
-    """Tell whether a program is writing this run at this moment; takes nothing away from it.
+    """Tell whether a program is writing this run at this moment.
+
+    Takes nothing away from it; one that is about to take the lock waits for the moment this lasts.
 
     Raises
     ------
@@ -294,7 +327,8 @@ def is_locked(folder: Path) -> bool:
     """
     try:
         # Windows locks only what may be written; elsewhere another user may look at it as well.
-        descriptor = os.open(folder / LOCK_NAME, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
+        access = os.O_RDWR if sys.platform == "win32" else os.O_RDONLY
+        descriptor = os.open(folder / LOCK_NAME, access | getattr(os, "O_NONBLOCK", 0))
     except FileNotFoundError:
         return False
     try:
@@ -344,8 +378,11 @@ class Reserve:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor < 0:
             return
+        named = False
         with contextlib.suppress(OSError):
+            named = _is_named(self._path, descriptor)
             os.ftruncate(descriptor, 0)
         os.close(descriptor)
         with contextlib.suppress(OSError):
-            self._path.unlink(missing_ok=True)
+            if named:
+                self._path.unlink(missing_ok=True)

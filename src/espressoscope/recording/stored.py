@@ -6,6 +6,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
+from espressoscope.disk import open_plain
 from espressoscope.errors import RecordingError
 from espressoscope.model import Frame
 from espressoscope.recording.checksum import crc32
@@ -74,7 +75,7 @@ class Segment:
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[int]:
-        descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        descriptor = open_plain(self.path)
         try:
             yield descriptor
         finally:

@@ -82,6 +82,8 @@ class CameraTrack:
         Times of the first and the last frame written.
     most_frames, until_ns : int or None, float
         How many frames `put` takes, None: any number; and from which time on none.
+    trouble : str or None
+        Why nothing more of this camera is written, while others are.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class CameraTrack:
         self.most_frames: int | None = None
         self.until_ns = math.inf
         self.closed = False
+        self.trouble: str | None = None
         self._run_id = run_id
         self._software = software
         self._hand_over = hand_over
@@ -140,11 +143,8 @@ class CameraTrack:
         frame = self.numbering.of(frame)
         if self.most_frames is not None and self._accepted >= self.most_frames:
             return False
-        waiting_bytes = self._put_bytes - self._taken_bytes
-        if (
-            len(self._waiting) >= MOST_FRAMES + self.earlier
-            or waiting_bytes >= MOST_BYTES + self._earlier_bytes
-        ):
+        waiting_bytes = self._put_bytes - self._taken_bytes - self._earlier_bytes
+        if len(self._waiting) >= MOST_FRAMES + self.earlier or waiting_bytes >= MOST_BYTES:
             self._refused += 1
             return True
         self._accepted += 1
@@ -213,7 +213,7 @@ class CameraTrack:
             before = self.frames_written
             try:
                 self._store_all(frames)
-            except OSError:
+            except Exception:
                 self._unstored += len(frames) - (self.frames_written - before)
                 raise
         now = time.monotonic()

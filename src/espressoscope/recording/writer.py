@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import logging
-import shutil
 import threading
 import time
 import uuid
@@ -19,18 +19,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from espressoscope.recording.files import GrowingFile
+from espressoscope.recording.held_folder import HeldFolder
 from espressoscope.recording.run_facts import FrameClock, run_content
-from espressoscope.recording.run_folder import (
-    RESERVE_NAME,
-    RUN_NAME,
-    Reserve,
-    RunLock,
-    cannot_write,
-    free_and_floor,
-    make_run_folder,
-    safe_folder_name,
-    write_json,
-)
+from espressoscope.recording.run_folder import RUN_NAME, cannot_write, make_run_folder, safe_folder_name
 from espressoscope.recording.track import CameraTrack
 
 if TYPE_CHECKING:
@@ -128,21 +119,12 @@ class RunWriter:
         self._writer = threading.Thread(target=self._write, name="espressoscope-writer", daemon=True)
         self._keeper = threading.Thread(target=self._keep, name="espressoscope-keeper", daemon=True)
         try:
-            self._lock = RunLock(self.path)
+            self._held = HeldFolder(self.path, keep_free)
             try:
-                self.free_bytes, self._floor = free_and_floor(self.path, keep_free)
-                if self.free_bytes <= self._floor:
-                    left, floor = self.free_bytes / 1e6, self._floor / 1e6
-                    raise OSError(
-                        errno.ENOSPC, f"the disk has {left:.0f} MB left, and {floor:.0f} MB are to stay free"
-                    )
-                self._reserve = Reserve(self.path)
+                self.free_bytes, self._floor = self._held.free_bytes, self._held.floor
                 self._write_json()
             except BaseException:  # Ctrl-C too: what has not begun leaves nothing that looks like a run
-                with contextlib.suppress(OSError):
-                    (self.path / RESERVE_NAME).unlink(missing_ok=True)
-                    (self.path / RUN_NAME).unlink(missing_ok=True)
-                self._lock.release()
+                self._held.undo()
                 raise
         except OSError as error:
             raise cannot_write(self.path, error) from error
@@ -175,13 +157,14 @@ class RunWriter:
         folder = self.path / folder_name
         track = None
         try:
+            self._held.check()
             folder.mkdir()
             track = CameraTrack(
                 name, folder, self.run_id.bytes, self._software, self._to_end.append, self._files
             )
             self._cameras = {**before, name: {"name": name, "folder": folder_name, **facts}}
             self._write_json(sync=False)  # a hundred cameras would wait a hundred times
-            self._reserve.grow(sum(each.reserve_bytes for each in (*self.tracks.values(), track)))
+            self._held.reserve.grow(sum(each.reserve_bytes for each in (*self.tracks.values(), track)))
         except OSError as error:
             self._cameras = before
             if track is not None:
@@ -283,10 +266,11 @@ class RunWriter:
             self._ending = True
         tracks = tuple(self.tracks.values())
         try:
-            self._do(self._reserve.free)
+            self._do(self._held.reserve.free)
             for track in tracks:
                 self._do(track.end)
             self._do(self._end_segments)
+            self._tell_of_given_up()
             for track in tracks:
                 with contextlib.suppress(OSError):
                     track.log.file.sync()
@@ -294,7 +278,7 @@ class RunWriter:
             self._state = "closed" if self.trouble is None else "ended early"
             self._do(self._write_json)
         finally:
-            self._lock.release()
+            self._held.release()
             self._ended.set()
 
     def _do(self, step: Callable[[], None]) -> None:
@@ -310,13 +294,34 @@ class RunWriter:
     def _pass(self) -> bool:
         """Write what has come; false when that was all."""
         stopping = self._stop.is_set()
-        for track in self.tracks.values():
-            track.write()
+        tracks = self.tracks.values()
+        for track in tracks:
+            self._write_track(track)
+        if tracks and all(track.trouble is not None for track in tracks):
+            raise _mistake()
         if stopping or self.trouble is not None:
             return False
-        self._reserve.grow(sum([track.reserve_bytes for track in self.tracks.values()]))
+        self._held.reserve.grow(sum([track.reserve_bytes for track in tracks]))
         self._stop.wait(_GATHER_S)
         return True
+
+    def _write_track(self, track: CameraTrack) -> None:
+        """Write what has come of one camera; a mistake of this program ends the recording of that one."""
+        if track.trouble is None:
+            try:
+                track.write()
+                return
+            except OSError:
+                raise
+            except Exception:  # noqa: BLE001 (told as the camera's trouble, and in the end)
+                _log.exception("%s: nothing more of %s is written", self.path, track.name)
+                track.trouble = _mistake().strerror
+        track.abandon()
+
+    def _tell_of_given_up(self) -> None:
+        names = ", ".join(track.name for track in self.tracks.values() if track.trouble is not None)
+        if names and self.trouble is None:
+            self._fail(OSError(errno.EIO, f"not all of {names}: {_mistake().strerror}"))
 
     # ---- the keeper's thread ------------------------------------------------------------------------
 
@@ -344,20 +349,10 @@ class RunWriter:
 
     def _end_segments(self) -> None:
         while self._to_end:
-            segment = self._to_end.popleft()
-            try:
-                segment.file.sync()
-                segment.end()
-                segment.sync_name()
-            except OSError as error:
-                self._fail(error)
+            self._do(functools.partial(_end, self._to_end.popleft()))
 
     def _look(self) -> None:
-        self.free_bytes = shutil.disk_usage(self.path).free
-        if self.free_bytes < self._floor:
-            raise OSError(
-                errno.ENOSPC, f"the disk is nearly full: {self._floor / 1e6:.0f} MB are to stay free"
-            )
+        self.free_bytes = self._held.look(self._floor)
         self._look_at_clock()
         if self._on_look is not None:
             self._on_look()
@@ -386,13 +381,19 @@ class RunWriter:
     def _write_json(self, *, sync: bool = True) -> None:
         with self._writing_json:
             self._unsynced = True  # until it is known to be
-            write_json(self.path / RUN_NAME, self._content(), sync=sync)
+            self._held.tell(self._content(), sync=sync)
             self._unsynced = not sync
 
     def _content(self) -> dict[str, Any]:
         trouble = None if self.trouble is None else str(self.trouble)
         top = {"run_id": str(self.run_id), "software": self._software, "state": self._state}
         return run_content(top, self._clock, trouble, self._cameras, self.tracks)
+
+
+def _end(segment: SegmentWriter) -> None:
+    segment.file.sync()
+    segment.end()
+    segment.sync_name()
 
 
 def _mistake() -> OSError:

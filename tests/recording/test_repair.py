@@ -1,0 +1,112 @@
+"""Repair keeps its hands off a run that is being written, and leaves a log that every reader understands."""
+
+from __future__ import annotations
+
+import csv
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from espressoscope.errors import RecordingError
+from espressoscope.recording import run_folder
+from espressoscope.recording.reader import open_run
+from espressoscope.recording.repair import repair_run
+from recording_support import SOFTWARE, Source, pages_of
+from support import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from espressoscope.recording.writer import RunWriter
+
+
+def test_the_log_tells_a_segment_by_its_number_where_others_are_missing(writer: RunWriter) -> None:
+    source = Source()
+    track = writer.add("A1")
+    source.feed(track, 5)
+    source.feed(track, 6, width=96, height=80)
+    source.feed(track, 7)
+    writer.start()
+    writer.close()
+    camera = writer.path / "A1"
+    for name in ("00001.ome.tif", "frames.csv"):
+        (camera / name).unlink()
+    assert open_run(writer.path)["A1"].log["segment"].tolist() == [0] * 7 + [2] * 7
+    assert [each.lines for each in repair_run(writer.path, SOFTWARE)] == [14]
+    with (camera / "frames.csv").open(newline="") as file:
+        assert [row["segment"] for row in csv.DictReader(file)] == ["0"] * 7 + ["2"] * 7
+
+
+def names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_camera_of_a_run_that_is_being_written_is_left_alone(
+    writer: RunWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_folder, "LOCK_S", 0.1)
+    source = Source()
+    tracks = [writer.add(name) for name in ("A1", "B2")]
+    writer.start()
+    for track in tracks:
+        source.feed(track, 5)
+    wait_until(lambda: all(track.frames_written == 5 for track in tracks), 10)
+    camera = writer.path / "A1"
+    segment = camera / "00000.ome.tif"
+    for path in (writer.path, camera, segment, camera / ".." / "A1"):
+        with pytest.raises(RecordingError, match=r"run is being recorded"):
+            repair_run(path, SOFTWARE)
+    writer.close()
+    assert len(pages_of(segment)) == 5
+    assert names_in(camera) == {"00000.ome.tif", "frames.csv"}
+    assert names_in(writer.path) == {"A1", "B2", "run.json"}
+
+
+def test_one_camera_of_a_killed_run_is_repaired_and_the_run_told_when_all_are(writer: RunWriter) -> None:
+    source = Source()
+    for name in ("A1", "B2"):
+        source.feed(writer.add(name), 8)
+    writer.start()
+    writer.close()
+    told = writer.path / "run.json"
+    told.write_text(json.dumps({**json.loads(told.read_text()), "state": "recording"}))
+    for name in ("A1", "B2"):  # without the end that was put on
+        path = writer.path / name / "00000.ome.tif"
+        path.write_bytes(path.read_bytes()[:-100])
+    assert [each.segments for each in repair_run(writer.path / "A1", SOFTWARE)] == [1]
+    assert json.loads(told.read_text())["state"] == "recording"
+    assert [each.segments for each in repair_run(writer.path / "B2", SOFTWARE)] == [1]
+    after = json.loads(told.read_text())
+    assert after["state"] == "repaired"
+    assert [entry["name"] for entry in after["cameras"]] == ["A1", "B2"]
+    assert names_in(writer.path) == {"A1", "B2", "run.json"}
+    assert all(names_in(writer.path / name) == {"00000.ome.tif", "frames.csv"} for name in ("A1", "B2"))
+
+
+@pytest.mark.parametrize("cut", ['"{""br', '"{"', '"', '""con', '"{""brightness"": 1, ""contrast"": 2}"'])
+def test_a_log_torn_within_a_note_is_whole_for_csv_readers_and_repaired_once(
+    writer: RunWriter, cut: str
+) -> None:
+    source = Source()
+    track = writer.add("A1")
+    track.note("settings", json.dumps({"brightness": 1, "contrast": 2}), source.frame().received_ns)
+    source.feed(track, 12)
+    writer.start()
+    writer.close()
+    log = writer.path / "A1" / "frames.csv"
+    data = log.read_bytes()
+    lines = data.splitlines(keepends=True)
+    (note,) = (line for line in lines if b"settings" in line)
+    frames = [line for line in lines[1:] if line != note]
+    torn = note[: note.index(cut.encode(), note.index(b"settings")) + len(cut)]
+    log.write_bytes(b"".join([lines[0], *frames[:4], torn]))
+    stored = len(open_run(writer.path)["A1"].records)
+    assert [each.lines for each in repair_run(writer.path, SOFTWARE)] == [stored - 4]
+    after = log.read_bytes()
+    assert [each.lines for each in repair_run(writer.path, SOFTWARE)] == [0]
+    assert log.read_bytes() == after
+    with log.open(newline="") as file:
+        rows = list(csv.DictReader(file, strict=True))
+    assert [int(row["sequence"]) for row in rows if row["sequence"]] == [*range(1, stored + 1)]
+    assert [row["status"] for row in rows].count("settings") == 1
