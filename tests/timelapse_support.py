@@ -104,7 +104,14 @@ class Life:
 
     def run(self) -> bool:
         """Go on to the end; everything is closed then."""
-        over = self.walk.run()
+        return self._end(self.walk.run())
+
+    def look(self) -> None:
+        """Do no more than a program does that is stopped as soon as it has begun."""
+        self.stop.set()
+        self._end(self.walk.run())
+
+    def _end(self, over: bool) -> bool:
         self.book.close()
         self.folder.write("complete", SOFTWARE, self.clock.now_ns(), {"A1": self.book.ledger.last}, {})
         self.folder.release()

@@ -117,6 +117,30 @@ def test_it_goes_on_with_a_clock_that_is_behind(tmp_path: Path) -> None:
     assert later.elapsed_ns < 15 * 60 * SECOND
 
 
+def test_what_a_long_absence_missed_is_dealt_with_in_steps(tmp_path: Path) -> None:
+    """So that a month of it needs no more room than an hour, and can be stopped meanwhile."""
+    schedule = Schedule(SECOND, 25_000, window_ns=SECOND // 2)
+    clock = SetClock(START_NS + 24_990 * SECOND)
+    life = Life(tmp_path, schedule, clock, ReadyTaker(clock))
+    told: list[list[Line]] = []
+
+    def tell(lines: list[Line]) -> None:
+        told.append(lines)
+        life.stop.set()
+
+    life.walk._tell = tell
+    assert not life.run()
+    assert [len(lines) for lines in told] == [10_000]
+    life = Life(tmp_path, schedule, clock, ReadyTaker(clock))
+    life.walk._tell = told.append
+    assert life.run()
+    assert [len(lines) for lines in told] == [10_000, 10_000, 4_990] + 10 * [1]
+    lines = [line for some in told for line in some]
+    assert [line.point for line in lines] == list(range(25_000))
+    assert {line.reason for line in lines if line.outcome == "missed"} == {PASSED_OVER}
+    assert [line.point for line in lines if line.outcome == "taken"] == list(range(24_990, 25_000))
+
+
 def test_a_slow_camera_passes_points_over_and_says_so(tmp_path: Path) -> None:
     schedule = Schedule(10 * SECOND, 12, window_ns=5 * SECOND)
     clock = SetClock()

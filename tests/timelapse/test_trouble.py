@@ -144,6 +144,40 @@ if __name__ == "__main__":
     on_a_full_disk(Path(sys.argv[1]))
 
 
+def test_lines_of_many_missed_points_wait_for_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = SetClock()
+    schedule = Schedule(SECOND, None, window_ns=SECOND // 2)
+    points = tmp_path / "A1" / "points.csv"
+    sizes: list[int] = []
+    for room in (False, True):
+        life = Life(tmp_path, schedule, clock, ReadyTaker(clock))
+        life.book._keep_free = 1 << 60
+        clock.go_on(25_000)
+
+        def sleep(seconds: float, wake: threading.Event, *, life: Life = life, room: bool = room) -> None:
+            sizes.append(points.stat().st_size)
+            clock.go_on(seconds)
+            if sizes[-1] > sizes[0]:  # all that was missed is noted
+                life.stop.set()
+            elif len(sizes) % 5 == 0:
+                life.book._keep_free = 0 if room else 1 << 60
+                if not room:
+                    life.stop.set()
+
+        monkeypatch.setattr(clock, "sleep", sleep)
+        assert not life.run()
+        assert "25000 missed points wait" in caplog.text
+        if not room:
+            assert len(sizes) == 5
+    assert sizes[:10] == [sizes[0]] * 10
+    with points.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["point"]) for row in rows] == list(range(len(rows)))
+    assert sum(row["outcome"] == "missed" for row in rows) >= 50_000
+
+
 def test_tables_that_are_gone_are_written_anew_from_the_pictures(tmp_path: Path) -> None:
     clock = SetClock()
     taker = ReadyTaker(clock)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
+import math
 import threading
 import time
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ _TICK_S: Final = 0.2
 AGAIN_S: Final = 10.0
 """Between two attempts to open the files of one camera, in seconds."""
 
+_GONE: Final = "the folder of the run has been deleted or replaced"
 _log = logging.getLogger(__name__)
 
 
@@ -38,9 +41,13 @@ class _Post:
     place: int
     camera: PlannedCamera
     taker: CameraTaker
+    over_ns: int | None  # when the window of its last point is over
     walk: Walk | None = None
     book: CameraBook | None = None
     trouble: OSError | None = None  # why it has none yet
+    wait: bool = True  # before its files are tried next
+    lost_at: float = -math.inf  # when files it had open were replaced, in seconds
+    jumps: int = 0  # steps of the clock that stand in its files
 
 
 class LapseCrew:
@@ -49,7 +56,8 @@ class LapseCrew:
     Parameters
     ----------
     stop : threading.Event
-        Set by whoever wants it to end, and by the crew when its folder is gone.
+        Set by whoever wants it to end, and by the crew when its folder is gone: not when only files of one
+        camera have been replaced, as editors do that save; those are opened anew.
 
     Attributes
     ----------
@@ -78,7 +86,8 @@ class LapseCrew:
     ) -> None:
         """Open each camera's files, and see which point is its next.
 
-        A camera whose files cannot be opened costs only itself: the others begin, and it is tried again.
+        A camera whose files cannot be opened costs only itself: the others begin, and it is tried again until
+        the window of its last point is over.
 
         Raises
         ------
@@ -88,9 +97,11 @@ class LapseCrew:
         from espressoscope.recording.run_folder import free_and_floor
 
         _, floor = free_and_floor(folder.path, keep_free)
+        self._now_ns = clock.now_ns
+        self._folder = folder
         self._open = partial(self._opened, folder, plan, clock, news, floor)
         for place, (camera, taker) in enumerate(zip(plan.cameras, takers, strict=True)):
-            post = _Post(place, camera, taker)
+            post = _Post(place, camera, taker, plan.schedule.over_ns(plan.start_ns, place))
             self._posts.append(post)
             try:
                 self._open(post)
@@ -105,17 +116,27 @@ class LapseCrew:
     def _opened(
         self, folder: LapseFolder, plan: Plan, clock: RunClock, news: LapseNews, floor: int, post: _Post
     ) -> None:
-        from espressoscope.timelapse.book import CameraBook
+        from espressoscope.recording.run_folder import LOG_NAME
+        from espressoscope.timelapse.book import CameraBook, FolderGone
+        from espressoscope.timelapse.kept import refuse_links
+        from espressoscope.timelapse.ledger import POINTS_NAME
         from espressoscope.timelapse.schedule import Course
         from espressoscope.timelapse.walk import Walk
 
+        if folder.gone:  # its place is not to be filled anew
+            raise FolderGone(errno.ENOENT, _GONE)
         camera = post.camera
+        if post.lost_at > -math.inf and not (folder.path / camera.folder).is_dir():
+            # Nor is this: it would tell that all its points were missed.
+            raise FileNotFoundError(errno.ENOENT, "its folder has been deleted or moved; put it back")
         home = folder.camera_folder(camera)
+        refuse_links(home, (POINTS_NAME, LOG_NAME))
         book = CameraBook(camera.name, home, plan.run_id.bytes, software(), plan.schedule.burst, floor)
         news.lines[camera.name] = book.ledger.last
         course = Course(plan.schedule, plan.start_ns, post.place, book.next_point)
-        post.walk = Walk(course, book, post.taker, clock, self._stop, partial(news.tell, camera.name))
-        post.book = book
+        walk = Walk(course, book, post.taker, clock, self._stop, partial(news.tell, camera.name))
+        walk.jumps_noted = post.jumps
+        post.walk, post.book = walk, book
 
     @property
     def unopened(self) -> dict[str, str]:
@@ -161,17 +182,35 @@ class LapseCrew:
         for post in self._posts:
             info = post.taker.info
             told = found[post.camera.name] = {**({} if info is None else facts_of(info)), **post.taker.place}
-            if post.walk is not None and post.walk.settings:
-                told["settings"] = post.walk.settings
+            walk = post.walk
+            if walk is not None and walk.settings:
+                told["settings"] = walk.settings
         return found
 
     def _ready(self, post: _Post) -> Walk | None:
-        """Wait until its files can be opened; None when the end comes first."""
+        """Wait until its files can be opened; None when the end comes first.
+
+        Raises
+        ------
+        FolderGone
+        """
+        from espressoscope.timelapse.book import FolderGone
+
         while post.walk is None:
-            if self._stop.wait(AGAIN_S):
+            post.taker.tidy()  # an earlier program may have been killed with the lamp on
+            left_s = math.inf if post.over_ns is None else (post.over_ns - self._now_ns()) / 1e9
+            if post.wait and left_s <= 0:
+                _log.error(
+                    "%s: its files could not be opened before its last point was over", post.camera.name
+                )
                 return None
+            if post.wait and self._stop.wait(min(AGAIN_S, left_s)):
+                return None
+            post.wait = True
             try:
                 self._open(post)
+            except FolderGone:
+                raise
             except OSError as error:
                 post.trouble = error
             else:
@@ -179,15 +218,49 @@ class LapseCrew:
                 _log.warning("%s: its files can be opened again", post.camera.name)
         return post.walk
 
+    def _walk(self, post: _Post) -> None:
+        """Go through its schedule; with files opened anew where others have replaced them.
+
+        Raises
+        ------
+        FolderGone
+            It is the run's folder that is gone.
+        """
+        from espressoscope.timelapse.book import FolderGone
+
+        while (walk := self._ready(post)) is not None:
+            try:
+                walk.run()
+            except FolderGone as error:
+                if self._folder.gone:
+                    raise FolderGone(errno.ENOENT, _GONE) from error
+                post.jumps = walk.jumps_noted
+                self._lose(post, error)
+            else:
+                return
+
+    def _lose(self, post: _Post, error: OSError) -> None:
+        """Let go files of one camera that have been deleted or replaced."""
+        name = post.camera.name
+        _log.warning(
+            "%s: its files have been deleted or replaced by another program; opening them anew", name
+        )
+        book, post.book, post.walk, post.trouble = post.book, None, None, error
+        now = time.monotonic()
+        post.wait, post.lost_at = now - post.lost_at < AGAIN_S, now  # at once, but not over and over
+        if book is not None:
+            try:
+                book.close()
+            except OSError as trouble:
+                _log.error("%s: its files could not be closed in order: %s", name, trouble)
+
     def _go(self, post: _Post) -> None:
         """Take one camera's points; on its own thread."""
         from espressoscope.timelapse.book import FolderGone
 
         name = post.camera.name
         try:
-            walk = self._ready(post)
-            if walk is not None:
-                walk.run()
+            self._walk(post)
         except FolderGone as error:
             self.gone = error
             self._stop.set()

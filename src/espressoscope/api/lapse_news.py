@@ -48,13 +48,21 @@ class LapseNews:
         self.lines[name] = lines[-1]
         missed = [line for line in lines if line.outcome == "missed"]
         self._in_a_row[name] = self._in_a_row.get(name, 0) + len(missed) if missed else 0
-        try:
-            if self._on_point is not None:
-                for line in lines:
+        if self._on_point is not None:
+            failed = 0
+            for line in lines:
+                try:
                     self._on_point(name, line)
-            if missed and self._on_missed is not None:
+                except Exception:  # noqa: BLE001 - what a user's function does must not end a time-lapse
+                    failed += 1
+                    if failed == 1:  # of 10,000 lines it tells once
+                        _log.exception("on_point failed for point %d of %s", line.point, name)
+            if failed > 1:
+                _log.error("on_point failed for %d of %d points of %s", failed, len(lines), name)
+        if missed and self._on_missed is not None:
+            try:
                 self._on_missed(name, missed)
-        except Exception:  # noqa: BLE001 - what a user's function does must not end a time-lapse
-            _log.exception("a function called for %s failed", name)
+            except Exception:  # noqa: BLE001 - the same
+                _log.exception("on_missed failed for %d points of %s", len(missed), name)
         if missed and self.alarm is not None:
             self.alarm.missed(name, missed, self._in_a_row[name])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any, Final
 
 from espressoscope.timelapse.schedule import LATEST_NS, MOST_BURST, Schedule, auto_stagger_s, auto_window_s
@@ -41,6 +42,10 @@ def read_request(
         raise ValueError("there is no camera")
     if sum(value is not None for value in (count, duration, until)) > 1:
         raise ValueError("count, duration and until exclude each other: give one of them")
+    count, lamp, quality = _whole("count", count), _whole("lamp", lamp), _whole("quality", quality)
+    burst = _whole("burst", burst) or 0
+    if framesize is not None and not isinstance(framesize, str):
+        raise ValueError(f"framesize is a name, such as 'VGA', not {framesize!r}")
     if count is not None and count < 1:
         raise ValueError("count must be positive")
     if not 1 <= burst <= MOST_BURST:
@@ -87,6 +92,18 @@ def read_request(
         "quality": quality,
     }
     return schedule, asked
+
+
+def _whole(name: str, value: int | None) -> int | None:
+    """Give a number as it can be written and read again: 6 / 3 is none, nor are those of numpy in JSON."""
+    if value is None:
+        return None
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise ValueError(f"{name} is a whole number, such as 2, not {value!r}") from None
 
 
 def _span_or_zero(text: float | str) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import threading
 import time
@@ -171,10 +172,8 @@ class TimeLapse:
             given, every, count, duration, until, burst, lamp, settle, stagger, window, framesize, quality
         )
         self._alarm_words: list[str] | None = None
-        if isinstance(on_missed, str):
+        if on_missed is not None and not callable(on_missed):
             self._alarm_words = words_of(on_missed)
-        elif on_missed is not None and not callable(on_missed):
-            self._alarm_words = list(on_missed)
         self._news = LapseNews(on_point, on_missed if callable(on_missed) else None)
         self._keep_free = keep_free
         self._force = force
@@ -362,6 +361,8 @@ class TimeLapse:
         if self._news.alarm is not None:
             self._news.alarm.close()
         plan = folder.plan
+        if self._crew.gone is None and folder.gone:  # since the last point, or before the first
+            self._crew.gone = FileNotFoundError(errno.ENOENT, "the folder has been deleted or replaced")
         if plan is not None and self._crew.gone is None:
             total = plan.schedule.points
             lines = [self._news.lines.get(camera.name) for camera in plan.cameras]

@@ -13,20 +13,24 @@ import json
 import os
 import re
 import shutil
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from espressoscope.disk import is_elsewhere
 from espressoscope.model import Frame
+from espressoscope.recording.files import GrowingFile
 from espressoscope.recording.layout import SLOTS, STATUSES
-from espressoscope.recording.log_file import COLUMNS as LOG_COLUMNS
 from espressoscope.recording.log_file import LogFile
 from espressoscope.recording.repair import repair_segment
 from espressoscope.recording.run_folder import LOG_NAME
 from espressoscope.recording.segment import Entry, PartlyStored, SegmentWriter
 from espressoscope.recording.shapes import Shaper
 from espressoscope.recording.stored import Segment, frame_of, segment_paths
-from espressoscope.timelapse.ledger import Ledger, Line, cut_torn_end
+from espressoscope.recording.track import MOST_STORED
+from espressoscope.timelapse.kept import cut_torn_end, is_log_line
+from espressoscope.timelapse.ledger import Ledger, Line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,12 +40,11 @@ if TYPE_CHECKING:
 
 __all__ = ["CameraBook", "FolderGone", "Point"]
 
-_MOST_AT_ONCE: Final = 10_000
 _SEGMENT_NAME: Final = re.compile(r"(\d+)\.")
 
 
 class FolderGone(OSError):
-    """The run's folder has been deleted or replaced: nothing can be stored any more."""
+    """The run's folder, or files in it, are deleted or replaced: nothing can be stored in what is open."""
 
 
 class Point(NamedTuple):
@@ -60,6 +63,22 @@ class Point(NamedTuple):
     due_ns: int
     began_ns: int
     attempts: int
+
+
+class _Picture(NamedTuple):
+    """A stored picture, as far as the line of its point tells of it."""
+
+    sequence: int
+    status: str
+    received_ns: int
+    bytes: int
+    width: int
+    height: int
+
+
+def _most_frames(segment: SegmentWriter) -> int:
+    """Tell how many frames a segment may have, pages or not: as many as in any other recording."""
+    return SLOTS if segment.shape is None else MOST_STORED
 
 
 class CameraBook:
@@ -100,14 +119,16 @@ class CameraBook:
         self._software = software
         self._burst = burst
         self._keep_free = keep_free
+        self._own = folder.stat()
         self._shaper = Shaper()
         self._segment: SegmentWriter | None = None
         self._last_sequence = -1
-        self._kept: list[Frame] = []  # of the point at work: what the files have
-        self._found: dict[int, Entries] = {}
+        self._kept: list[_Picture] = []  # of the point at work: what the files have
+        self._found: list[_Picture] = []  # of points that have no line
         self.ledger = Ledger(folder)
         try:
-            self._number, stored = self._mend()
+            logged = self._cut_log()
+            self._number, stored = self._mend(every=self.ledger.last is None or not logged)
             self._log = self._open_log(stored)
         except BaseException:
             self.ledger.close()
@@ -120,16 +141,25 @@ class CameraBook:
 
     # ---- where it was left --------------------------------------------------------------------------
 
-    def _mend(self) -> tuple[int, list[tuple[int, Entries]]]:
+    def _cut_log(self) -> bool:
+        """Cut off the torn end of `frames.csv`; true when it has a line for all that was closed before."""
+        path = self.folder / LOG_NAME
+        if not path.exists():
+            return False
+        with contextlib.closing(GrowingFile(path, new=False)) as file:
+            text, many = cut_torn_end(file, is_log_line)
+        return bool(text) and not many
+
+    def _mend(self, *, every: bool) -> tuple[int, list[tuple[int, Entries]]]:
         """Close what was left open; give the number of the next segment, and what is in the last one.
 
-        That is its number and its table; of all of them, in order, where no line tells how far it had come.
+        That is its number and its table; of `every` one, in order, where no line tells how far it had come.
         """
         paths = segment_paths(self.folder)
         numbers = [int(found[1]) for path in paths if (found := _SEGMENT_NAME.match(path.name))]
         stored: list[tuple[int, Entries]] = []
         # Earlier ones were closed before the next was begun, and their points have lines.
-        for path in paths if self.ledger.last is None else reversed(paths):
+        for path in paths if every else reversed(paths):
             try:
                 segment = Segment(path)
                 if not segment.contents.closed:
@@ -138,7 +168,7 @@ class CameraBook:
             except ValueError:
                 continue  # no segment: left as it is, and its number not used again
             stored.append((segment.contents.number, segment.contents.entries))
-            if self.ledger.last is not None and len(segment.contents.entries):
+            if not every and len(segment.contents.entries):
                 break  # one without frames, begun before a power cut, tells nothing
         tables = [entries for _, entries in stored if len(entries)]
         if tables:
@@ -148,51 +178,34 @@ class CameraBook:
         return max(numbers, default=-1) + 1, stored
 
     def settle_found(self, due_ns: Callable[[int], int]) -> list[Line]:
-        """Write the lines of points whose pictures were found; `due_ns` tells when each was due."""
+        """Write the lines of points whose pictures were found; `due_ns` tells when each was due.
+
+        They are what `taken` would have written, as far as it is known any more.
+        """
         lines: list[Line] = []
-        for number in sorted(self._found):
-            if number < self.next_point + len(lines):
-                continue
+        for number, pictures in groupby(self._found, lambda picture: picture.sequence // self._burst):
             lines += [
                 Line(each, due_ns(each), "missed", reason="its record was lost")
                 for each in range(self.next_point + len(lines), number)
             ]
-            pictures = self._found[number]
-            lines.append(
-                Line(
-                    number,
-                    due_ns(number),
-                    "taken" if len(pictures) >= self._burst else "partial",
-                    received_ns=int(pictures["received_ns"][0]),
-                    pictures=len(pictures),
-                    bytes=int(pictures["bytes"].sum()),
-                    width=int(pictures["width"][0]),
-                    height=int(pictures["height"][0]),
-                    reason="noted after a restart",
-                )
-            )
-        self._found = {}
+            line = Line(number, due_ns(number), "missed", reason="noted after a restart")
+            lines.append(self._with_pictures(line, list(pictures)))
+        self._found = []
         return self.ledger.add(lines) if lines else []
 
     def _note_found(self, entries: Entries) -> None:
-        """Find the pictures of points that have no line."""
-        whole = (entries["page"] >= 0) | (entries["status"] != STATUSES.index("corrupt"))
-        points = entries["sequence"] // self._burst
-        late = entries[whole & (points >= self.next_point)]
-        self._found = {
-            int(point): late[late["sequence"] // self._burst == point]
-            for point in np.unique(late["sequence"] // self._burst)
-        }
+        """Find the pictures of points that have no line, damaged ones too: their numbers are used."""
+        late = entries[entries["sequence"] // self._burst >= self.next_point]
+        rows = late[list(_Picture._fields)].tolist()
+        self._found = sorted(
+            _Picture(sequence, STATUSES[status % len(STATUSES)], *rest) for sequence, status, *rest in rows
+        )
 
     def _open_log(self, stored: Sequence[tuple[int, Entries]]) -> LogFile:
         """Open `frames.csv`, and add the lines of frames that it does not have."""
         path = self.folder / LOG_NAME
         log = LogFile(self.folder, new=not path.exists())
         try:
-            header = ",".join(LOG_COLUMNS)
-            text = cut_torn_end(log.file, lambda line: line.count(",") >= len(LOG_COLUMNS) - 1)
-            if not text:
-                log.file.append([f"{header}\n".encode()])
             last = self._last_logged(path)
             for number, entries in stored:
                 for row in entries[entries["sequence"].astype(np.int64) > last]:
@@ -225,15 +238,29 @@ class CameraBook:
 
     # ---- what becomes of points ---------------------------------------------------------------------
 
+    def crowded(self) -> bool:
+        """Tell whether the disk has less room than is to be left, or still refuses lines that wait for it.
+
+        Raises
+        ------
+        OSError
+        """
+        self.check_folder()
+        if self.ledger.trouble is not None:
+            self.ledger.add([])  # those that wait
+        return self.ledger.trouble is not None or shutil.disk_usage(self.folder).free < self._keep_free
+
     def taken(self, point: Point, frames: Sequence[Frame]) -> Line:
         """Store the pictures of a point, then its line; both are on the disk when this returns.
+
+        Only after `settle_found`, and only for points that have no line.
 
         Raises
         ------
         OSError
             The disk is full, or worse; pictures that were stored stay, and are not stored again.
         """
-        self._check_folder()
+        self.check_folder()
         if shutil.disk_usage(self.folder).free < self._keep_free:
             raise OSError(errno.ENOSPC, "the disk is nearly full")
         first = point.number * self._burst
@@ -249,24 +276,24 @@ class CameraBook:
         self._store([frame for frame in fresh if frame.sequence > self._last_sequence])
         line = Line(point.number, point.due_ns, "missed", point.began_ns, attempts=point.attempts)
         # Not the pictures of this attempt where an earlier one has stored some.
-        added = self.ledger.add([self._with_pictures(line, self._kept or fresh)])[0]
+        added = self.ledger.add([self._with_pictures(line, self._kept)])[0]
         self._kept = []
         return added
 
-    def _with_pictures(self, line: Line, frames: Sequence[Frame]) -> Line:
-        damaged = any(frame.status not in ("ok", "duplicate") for frame in frames)
+    def _with_pictures(self, line: Line, pictures: Sequence[_Picture]) -> Line:
+        damaged = any(picture.status not in ("ok", "duplicate") for picture in pictures)
         return line._replace(
-            outcome="damaged" if damaged else "taken" if len(frames) >= self._burst else "partial",
-            received_ns=frames[0].received_ns,
-            pictures=len(frames),
-            bytes=sum(len(frame.jpeg) for frame in frames),
-            width=frames[0].width,
-            height=frames[0].height,
+            outcome="damaged" if damaged else "taken" if len(pictures) >= self._burst else "partial",
+            received_ns=pictures[0].received_ns,
+            pictures=len(pictures),
+            bytes=sum(picture.bytes for picture in pictures),
+            width=pictures[0].width,
+            height=pictures[0].height,
         )
 
     def _with_kept(self, line: Line) -> Line:
         """Give the line of a point that was given up, with the pictures that were stored of it before."""
-        kept = [frame for frame in self._kept if frame.sequence // self._burst == line.point]
+        kept = [picture for picture in self._kept if picture.sequence // self._burst == line.point]
         if not kept:
             return line
         with contextlib.suppress(OSError):  # they are in the file; on the disk as soon as it takes them
@@ -280,13 +307,10 @@ class CameraBook:
         ------
         FolderGone
         """
-        self._check_folder()
+        self.check_folder()
         lines = [self._with_kept(line) for line in lines]
         self._kept = []
-        added = []
-        for begin in range(0, len(lines), _MOST_AT_ONCE):
-            added += self.ledger.add(lines[begin : begin + _MOST_AT_ONCE])
-        return added
+        return self.ledger.add(lines)
 
     def note(self, time_ns: int, kind: str, text: str) -> None:
         """Write into `frames.csv` what is no frame: changed settings, a clock that was set.
@@ -313,7 +337,7 @@ class CameraBook:
             entry = Entry(frame, self._shaper.shape_of(frame), lost)
             segment = self._segment
             other = segment is not None and entry.shape is not None and entry.shape != segment.shape
-            if segment is None or other or segment.pages >= SLOTS:
+            if segment is None or other or segment.full or segment.frames >= _most_frames(segment):
                 self._end_segment()
                 self._begin_segment(entry)
                 page: int | None = None if entry.shape is None else 0
@@ -324,10 +348,13 @@ class CameraBook:
                 except PartlyStored as trouble:
                     raise trouble.error from trouble
             self._last_sequence = frame.sequence
-            self._kept.append(frame)
+            size = len(frame.jpeg)
+            self._kept.append(
+                _Picture(frame.sequence, frame.status, frame.received_ns, size, frame.width, frame.height)
+            )
             self._log.frame(frame, lost, self._number - 1, page)
         self._settle()
-        self._check_folder()
+        self.check_folder()
 
     def _settle(self) -> None:
         """Make pages of what is stored, write its lines, and wait for the disk."""
@@ -338,10 +365,12 @@ class CameraBook:
             segment.file.sync()
             segment.sync_name()
 
-    def _check_folder(self) -> None:
-        segment = self._segment
-        if not self.ledger.file.linked or (segment is not None and not segment.file.linked):
-            raise FolderGone(errno.ENOENT, "the folder of the run has been deleted or replaced")
+    def check_folder(self) -> None:
+        """Raise `FolderGone` where what is open has not its name any more."""
+        files = [self.ledger.file, self._log.file, *([self._segment.file] if self._segment else [])]
+        # Not by the files alone: they stay the same where the folder gets another name.
+        if not all(file.linked for file in files) or is_elsewhere(self.folder, self._own):
+            raise FolderGone(errno.ENOENT, "files have been deleted or replaced")
 
     def _begin_segment(self, entry: Entry) -> None:
         self._segment = SegmentWriter(

@@ -7,14 +7,14 @@ program needs to go on with it. `run.json` is written anew at every start, chang
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
-import time
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from espressoscope.disk import sync_folder
+from espressoscope.disk import is_elsewhere, read_whole, sync_folder
 from espressoscope.errors import RecordingError
 from espressoscope.recording.moments import iso_utc
 from espressoscope.recording.run_folder import (
@@ -52,8 +52,6 @@ __all__ = [
 SCHEDULE_NAME: Final = "schedule.json"
 _FORMAT: Final = "espressoscope timelapse"
 _MOST_JSON: Final = 4 * 2**20
-_LOCK_S: Final = 1.0
-"""Somebody who looks whether a run is being written holds the lock for a moment."""
 
 
 @dataclass(frozen=True)
@@ -132,8 +130,7 @@ def read_plan(folder: Path) -> Plan | None:
     """
     path = folder / SCHEDULE_NAME
     try:
-        with path.open("rb") as file:
-            content = json.loads(file.read(_MOST_JSON))
+        content = json.loads(read_whole(path, _MOST_JSON))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
@@ -210,10 +207,19 @@ class LapseFolder:
         try:
             if not self._begun_before():
                 make_run_folder(self.path)
+            self._own = self.path.stat()
             self._lock = self._locked()
         except OSError as error:
             raise cannot_write(self.path, error) from error
         try:
+            # Who had the lock until now may have made another run of it, or moved it away.
+            if self.gone or not self._begun_before():
+                raise RecordingError(
+                    f"another program has just written {self.path}, and nothing is ever overwritten",
+                    frames_written=0,
+                    frames_dropped=0,
+                    hint="Give a folder that is new or empty",
+                )
             self.plan = read_plan(self.path)
         except BaseException:
             self._lock.release()
@@ -228,19 +234,30 @@ class LapseFolder:
         return SCHEDULE_NAME in names or names <= early
 
     def _locked(self) -> RunLock:
-        end = time.monotonic() + _LOCK_S
-        while True:
-            try:
-                return RunLock(self.path)
-            except BlockingIOError:
-                if time.monotonic() >= end:
-                    raise RecordingError(
-                        f"another program is writing {self.path}",
-                        frames_written=0,
-                        frames_dropped=0,
-                        hint="`espressoscope timelapse --status RUN` tells what it does",
-                    ) from None
-                time.sleep(0.05)
+        try:
+            return RunLock(self.path)
+        except BlockingIOError:
+            raise RecordingError(
+                f"another program is writing {self.path}",
+                frames_written=0,
+                frames_dropped=0,
+                hint="`espressoscope timelapse --status RUN` tells what it does",
+            ) from None
+
+    @property
+    def gone(self) -> bool:
+        """Whether it has been deleted, moved or replaced."""
+        return is_elsewhere(self.path, self._own)
+
+    def _refuse_gone(self) -> None:
+        """Have nothing written into what has got the name of this folder meanwhile.
+
+        Raises
+        ------
+        FileNotFoundError
+        """
+        if self.gone:
+            raise FileNotFoundError(errno.ENOENT, "the folder has been deleted or replaced", str(self.path))
 
     def begin(self, plan: Plan) -> Plan:
         """Write down what is to be done, once and for all.
@@ -250,6 +267,7 @@ class LapseFolder:
         RecordingError
         """
         try:
+            self._refuse_gone()
             write_json(self.path / SCHEDULE_NAME, plan.content())
             sync_folder(self.path)
         except OSError as error:
@@ -286,6 +304,7 @@ class LapseFolder:
         """
         plan = self.plan
         assert plan is not None
+        self._refuse_gone()
         before = self._before()
         cameras = []
         for camera in plan.cameras:
@@ -352,7 +371,7 @@ def _shown(key: str, value: object) -> str:
 
 
 def is_written(folder: Path) -> bool:
-    """Tell whether a program is writing this run at this moment; takes nothing away from it.
+    """Tell whether a program is writing this run at this moment; `RunLock` waits for those who look.
 
     Raises
     ------

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 from espressoscope.recording.moments import iso_utc
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from espressoscope.timelapse.ledger import Line
@@ -37,31 +37,43 @@ _MOST_VALUE: Final = 300
 _log = logging.getLogger(__name__)
 
 
-def words_of(command: str, *, windows: bool = sys.platform == "win32") -> list[str]:
-    """Take a command apart.
+def words_of(command: str | Sequence[str], *, windows: bool = sys.platform == "win32") -> list[str]:
+    """Take a command apart, or check one that is given in words.
 
     Parameters
     ----------
-    command : str
+    command : str or sequence of str
     windows : bool
         Backslashes are separators of folders.
 
     Raises
     ------
     ValueError
-        It is empty, a quote is open, or there is no such program.
+        It is empty, a quote is open, something else than words, or there is no such program.
     """
+    if isinstance(command, str):
+        words = _split(command, windows)
+    else:
+        try:
+            words = [os.fspath(word) for word in command]
+            "".join(words)  # neither numbers nor bytes
+        except TypeError:
+            raise ValueError(f"a command is a text, or a list of its words, not {command!r}") from None
+    if not words:
+        raise ValueError("the command is empty")
+    words = [os.path.expanduser(words[0]), *words[1:]]
+    if shutil.which(words[0]) is None:
+        raise ValueError(f"there is no program {words[0]!r}, or it may not be run")
+    return words
+
+
+def _split(command: str, windows: bool) -> list[str]:
     try:
         words = shlex.split(command, posix=not windows)
     except ValueError as error:
         raise ValueError(f"the command {command!r} cannot be read: {error}") from None
     if windows:  # the quotes are left around words there
         words = [re.sub(r"^([\"'])(.*)\1$", r"\2", word, flags=re.DOTALL) for word in words]
-    if not words:
-        raise ValueError("the command is empty")
-    words = [os.path.expanduser(words[0]), *words[1:]]
-    if shutil.which(words[0]) is None:
-        raise ValueError(f"there is no program {words[0]!r}, or it may not be run")
     return words
 
 
@@ -75,6 +87,11 @@ class Alarm:
     run : Path
         Folder of the run, told to the command.
 
+    Raises
+    ------
+    ValueError
+        There are no words.
+
     Attributes
     ----------
     called, failed, dropped : int
@@ -82,6 +99,8 @@ class Alarm:
     """
 
     def __init__(self, words: list[str], run: Path) -> None:
+        if not words:
+            raise ValueError("the command is empty")
         self.called = self.failed = self.dropped = 0
         self._words = words
         self._run = run

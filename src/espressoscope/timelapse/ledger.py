@@ -1,7 +1,8 @@
 """`points.csv` of one camera: a line for each point, written when it is known what became of it.
 
 Lines are in the order of the points, and none is left out: the last line tells where to go on. What a power
-cut has torn at the end of the file is cut off before anything is added.
+cut has torn at the end of the file is cut off before anything is added; what somebody else has written there
+is kept beside it.
 """
 
 from __future__ import annotations
@@ -9,17 +10,19 @@ from __future__ import annotations
 import csv
 import os
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from espressoscope.disk import open_plain
 from espressoscope.recording.files import GrowingFile, PartlyWritten, read_at
 from espressoscope.recording.moments import iso_utc
+from espressoscope.timelapse.kept import cut_torn_end, last_whole
 from espressoscope.timelapse.schedule import LATEST_NS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["COLUMNS", "POINTS_NAME", "Ledger", "Line", "cut_torn_end", "last_line", "read_line"]
+__all__ = ["COLUMNS", "POINTS_NAME", "Ledger", "Line", "last_line", "read_line"]
 
 POINTS_NAME: Final = "points.csv"
 COLUMNS: Final = (
@@ -29,14 +32,6 @@ COLUMNS: Final = (
 OUTCOMES: Final = ("taken", "partial", "damaged", "missed")
 MOST_REASON: Final = 300
 _HEADER: Final = ",".join(COLUMNS) + "\n"
-_TAIL: Final = 1 << 14
-
-
-class _File(Protocol):
-    size: int
-    descriptor: int
-
-    def truncate(self, size: int) -> None: ...
 
 
 class Line(NamedTuple):
@@ -127,42 +122,6 @@ def read_line(text: str) -> Line | None:
     )  # fmt: skip
 
 
-def cut_torn_end(file: _File, whole: Callable[[str], bool]) -> str:
-    """Cut off what stands behind the last line that is whole, and give that line; "" when there is none.
-
-    Raises
-    ------
-    OSError
-    """
-    end = file.size
-    text, at = _last_whole(lambda length, offset: read_at(file.descriptor, length, offset), end, whole)
-    if at != end:
-        file.truncate(at)
-    return text
-
-
-def _last_whole(
-    read: Callable[[int, int], bytes], size: int, whole: Callable[[str], bool]
-) -> tuple[str, int]:
-    """Give the last line that is whole, and where it ends."""
-    reach = _TAIL
-    while True:
-        start = max(0, size - reach)
-        data = read(size - start, start)
-        lines = data.splitlines(keepends=True)
-        if start:  # the first of them may have begun before
-            lines = lines[1:]
-        at = start + len(data)
-        for line in reversed(lines):
-            text = line.decode("utf-8", errors="replace")
-            if line.endswith(b"\n") and b"\0" not in line and whole(text):
-                return text, at
-            at -= len(line)
-        if start == 0:
-            return "", 0
-        reach *= 8
-
-
 class Ledger:
     """The lines of one camera, to be gone on with.
 
@@ -189,7 +148,7 @@ class Ledger:
         self.trouble: OSError | None = None
         self._waiting: list[str] = []
         try:
-            text = cut_torn_end(self.file, lambda line: line == _HEADER or read_line(line) is not None)
+            text, _ = cut_torn_end(self.file, lambda line: line == _HEADER or read_line(line) is not None)
             self.last = read_line(text) if text else None
             if not text:
                 self.file.append([_HEADER.encode()])
@@ -249,14 +208,14 @@ def last_line(folder: Path) -> Line | None:
     path = folder / POINTS_NAME
     if not path.exists():
         return None
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    descriptor = open_plain(path)
     try:
         size = os.fstat(descriptor).st_size
 
         def read(length: int, offset: int) -> bytes:
             return read_at(descriptor, length, offset)
 
-        text, _ = _last_whole(read, size, lambda line: read_line(line) is not None)
+        text, _ = last_whole(read, size, lambda line: read_line(line) is not None)
     finally:
         os.close(descriptor)
     return read_line(text) if text else None

@@ -87,6 +87,12 @@ class Schedule:
         """Tell when a point of the camera at this place is due."""
         return start_ns + point * self.every_ns + place * self.stagger_ns
 
+    def over_ns(self, start_ns: int, place: int = 0) -> int | None:
+        """Tell when the window of a camera's last point is over; None without an end."""
+        if self.points is None:
+            return None
+        return self.due_ns(start_ns, self.points - 1, place) + self.window_ns
+
     def as_dict(self) -> dict[str, Any]:
         """Give it for a file."""
         return asdict(self)

@@ -31,19 +31,19 @@ class CameraLapse:
     ----------
     name : str
     taken, missed : int
-        Points with a picture, and without one.
+        Points with a picture, and without one; 0 where its files cannot be read: not known then.
     next_point : int or None
         The first point nothing is known of; None when that was the last, or its files cannot be read.
     next_due_ns : int or None
         When it is, or was, due; Unix ns.
     last_outcome : str
-        Of its last point: taken, partial, damaged or missed; "" before the first.
+        Of its last point: taken, partial, damaged or missed; "" before the first, or when not known.
     last_due_ns : int or None
         When that was due.
     reason : str
         Why it was missed, or that its files cannot be read.
     bytes : int
-        Of its pictures.
+        Of its pictures, as for `taken`.
     """
 
     name: str
@@ -98,12 +98,12 @@ class LapseStatus:
 
     @property
     def taken(self) -> int:
-        """Points with a picture, of all cameras."""
+        """Points with a picture, of all cameras whose files can be read."""
         return sum(camera.taken for camera in self.cameras)
 
     @property
     def missed(self) -> int:
-        """Points without a picture, of all cameras."""
+        """Points without a picture, of all cameras whose files can be read."""
         return sum(camera.missed for camera in self.cameras)
 
 

@@ -27,6 +27,9 @@ __all__ = ["Taker", "Taking", "Walk"]
 SLICE_S: Final = 1.0
 """Longest wait before the clock is looked at again."""
 
+MOST_AT_ONCE: Final = 10_000
+"""Most points that are found missed in one step."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -83,7 +86,12 @@ class Walk:
     stop : threading.Event
         Ends it between two steps.
     tell : callable
-        Called with the lines written, as they are written.
+        Called with the lines written, as they are written; of points missed with 10,000 at most.
+
+    Attributes
+    ----------
+    jumps_noted : int
+        Steps of the clock that stand in the files.
     """
 
     def __init__(
@@ -102,7 +110,7 @@ class Walk:
         self._stop = stop
         self._tell = tell
         self._settings: dict[str, Any] = {}
-        self._jumps = 0
+        self.jumps_noted = 0
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -144,6 +152,7 @@ class Walk:
             self._clock.clock.sleep(min(left_s, SLICE_S), self._stop)
 
     def _take(self, take: Take, began_ns: int) -> None:
+        self._book.check_folder()  # first: a picture that cannot be stored is taken in vain
         course = self._course
         point = Point(take.point, take.due_ns, began_ns, course.attempts + 1)
         jumps = len(self._clock.jumps)
@@ -169,24 +178,53 @@ class Walk:
             self._tell([line])
 
     def _miss(self, missed: Missed) -> None:
+        """Write what was missed, in steps: it may be millions of points, and take longer than a stop may."""
         course = self._course
-        lines = [
-            Line(point, course.due_ns(point), "missed", attempts=course.attempts, reason=missed.reason)
-            for point in range(missed.first, missed.last + 1)
-        ]
-        added = self._book.missed(lines)
+        for first in range(missed.first, missed.last + 1, MOST_AT_ONCE):
+            lines = [
+                Line(point, course.due_ns(point), "missed", attempts=course.attempts, reason=missed.reason)
+                for point in range(first, min(first + MOST_AT_ONCE, missed.last + 1))
+            ]
+            # A few lines are what tells of a full disk; as many as these could be what fills it.
+            if len(lines) == MOST_AT_ONCE:
+                self._wait_for_room(missed.last - first + 1)
+                if self._stop.is_set():
+                    return
+            self._tell(self._book.missed(lines))
+            if self._stop.is_set():
+                return  # the lines tell where to go on
         course.settled(missed.last, self._clock.now_ns())
-        self._tell(added)
+
+    def _wait_for_room(self, points: int) -> None:
+        """Wait until the disk has room for many lines, or `stop` is set."""
+        told = False
+        while not self._stop.is_set():
+            try:
+                if not self._book.crowded():
+                    return
+            except FolderGone:
+                raise
+            except OSError as error:  # writing tells of it, too, and nothing is lost by that
+                _log.error("%s: its disk does not tell its room: %s", self._book.name, error)
+                return
+            if not told:
+                told = True
+                _log.error(
+                    "%s: %d missed points wait to be noted: the disk is nearly full", self._book.name, points
+                )
+            self._taker.tidy()
+            self._clock.clock.sleep(SLICE_S, self._stop)
 
     def _note_settings(self, settings: dict[str, Any]) -> None:
         changed = {key: value for key, value in settings.items() if self._settings.get(key) != value}
         if changed:
-            self._book.note_settings(self._clock.now_ns(), changed)
+            # First: what a full disk does not take now waits in memory, once, and not at each attempt anew.
             self._settings = {**self._settings, **changed}
+            self._book.note_settings(self._clock.now_ns(), changed)
 
     def _note_jumps(self) -> None:
-        for when_ns, step_ns in self._clock.jumps[self._jumps :]:
-            self._jumps += 1
+        for when_ns, step_ns in self._clock.jumps[self.jumps_noted :]:
+            self.jumps_noted += 1
             try:
                 self._book.note(when_ns, "clock", f"the system's clock was set by {step_ns / 1e9:+.1f} s")
             except OSError as error:

@@ -1,0 +1,167 @@
+"""Files and folders of a time-lapse that get other names while it goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from espressoscope.api import lapse_crew
+from espressoscope.api.lapse_crew import LapseCrew
+from espressoscope.api.lapse_news import LapseNews
+from espressoscope.errors import RecordingError
+from espressoscope.timelapse.book import FolderGone
+from espressoscope.timelapse.clock import Clock, RunClock
+from espressoscope.timelapse.folder import LapseFolder, Plan, PlannedCamera
+from espressoscope.timelapse.schedule import Schedule
+from recording_support import SOFTWARE
+from support import wait_until
+from timelapse_support import Life, ReadyTaker, SetClock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from espressoscope.recording.run_folder import RunLock
+    from espressoscope.timelapse.ledger import Line
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="nobody renames what is open there")
+EVERY_NS = 50_000_000
+
+
+class Quick(ReadyTaker):
+    """A camera that needs nothing else to be reached, told and closed."""
+
+    info = None
+    place: dict[str, str] = {}  # noqa: RUF012
+
+    def close(self) -> None:
+        pass
+
+
+class Running:
+    """Two cameras at work, a point each 50 ms, by the clock on the wall."""
+
+    def __init__(self, path: Path) -> None:
+        self.folder = LapseFolder(path)
+        clock = RunClock(Clock(), 0)
+        self.plan = self.folder.begin(
+            Plan(
+                Schedule(EVERY_NS, None, window_ns=EVERY_NS),
+                tuple(PlannedCamera(name, name, name) for name in ("A", "B")),
+                {},
+                clock.now_ns(),
+            )
+        )
+        self.lines: dict[str, list[Line]] = {"A": [], "B": []}
+        self.stop = threading.Event()
+        self.crew = LapseCrew(self.stop)
+        takers = [Quick(SetClock()), Quick(SetClock())]
+        news = LapseNews(lambda name, line: self.lines[name].append(line), None)
+        self.crew.prepare(self.folder, self.plan, takers, clock, news, 0)  # type: ignore[arg-type]
+        self.crew.begin()
+        self.both_go_on()
+
+    def both_go_on(self) -> None:
+        """Wait for a point of each."""
+        before = {name: len(lines) for name, lines in self.lines.items()}
+        wait_until(lambda: all(len(self.lines[name]) > before[name] + 1 for name in before), 20)
+
+    def end(self) -> None:
+        self.stop.set()
+        self.crew.end(20)
+        self.folder.release()
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+    monkeypatch.setattr(lapse_crew, "AGAIN_S", 0.2)
+    running = Running(tmp_path / "run")
+    yield running
+    running.end()
+
+
+def save_as_editors_do(path: Path) -> None:
+    new = path.with_name("new")
+    new.write_bytes(path.read_bytes())
+    new.replace(path)
+
+
+def test_an_editor_that_saves_costs_no_camera_its_points(run: Running) -> None:
+    home = run.folder.path / "A"
+    for name in ("points.csv", "frames.csv", "points.csv"):
+        save_as_editors_do(home / name)
+        run.both_go_on()
+    # Its folder away: nothing is put in its place, the other goes on, and so does this when it is back.
+    home.rename(home.with_name("away"))
+    wait_until(lambda: "moved; put it back" in run.crew.unopened.get("A", ""), 20)
+    before = len(run.lines["B"])
+    wait_until(lambda: len(run.lines["B"]) > before + 2, 20)
+    assert not home.exists()
+    home.symlink_to(home.with_name("away"))  # refused: it may lead to anything
+    wait_until(lambda: "A is a link" in run.crew.unopened.get("A", ""), 20)
+    home.unlink()
+    home.with_name("away").rename(home)
+    run.both_go_on()
+    assert run.crew.gone is None
+    assert not run.crew.unopened
+    run.end()
+    for name, lines in run.lines.items():
+        assert not run.folder.gone
+        stored = (run.folder.path / name / "points.csv").read_text().splitlines()[1:]
+        assert [int(row.split(",")[0]) for row in stored] == list(range(len(stored)))
+        assert len(stored) >= len({line.point for line in lines})
+        frames = (run.folder.path / name / "frames.csv").read_text().splitlines()
+        pictures = [row.split(",")[0] for row in frames if row[0].isdigit()]
+        assert pictures == [row.split(",")[0] for row in stored if ",missed," not in row]
+
+
+def test_no_picture_is_taken_for_files_that_are_replaced(tmp_path: Path) -> None:
+    clock = SetClock()
+    taker = ReadyTaker(clock)
+    life = Life(tmp_path, Schedule(EVERY_NS, 2, window_ns=EVERY_NS), clock, taker)
+    save_as_editors_do(tmp_path / "A1" / "frames.csv")
+    with pytest.raises(FolderGone):
+        life.run()
+    assert not taker.shots
+    life.book.close()
+    life.folder.release()
+
+
+def test_nothing_is_written_into_what_has_got_the_name_of_a_run(run: Running, tmp_path: Path) -> None:
+    run.folder.path.rename(tmp_path / "old")
+    other = LapseFolder(run.folder.path)
+    other.begin(Plan(run.plan.schedule, run.plan.cameras, {}, run.plan.start_ns))
+    for camera in run.plan.cameras:
+        other.camera_folder(camera)
+    wait_until(lambda: run.crew.wait(0.1), 20)
+    assert run.stop.is_set()
+    assert "deleted or replaced" in str(run.crew.gone)
+    with pytest.raises(FileNotFoundError, match="replaced"):
+        run.folder.write("stopped", SOFTWARE, run.plan.start_ns, {}, {})
+    with pytest.raises(RecordingError, match="moved, renamed or deleted"):
+        run.folder.begin(run.plan)
+    found = sorted(str(path.relative_to(other.path)) for path in other.path.rglob("*"))
+    assert found == ["A", "B", "lock", "schedule.json"]
+    assert json.loads((other.path / "schedule.json").read_text())["run_id"] != str(run.plan.run_id)
+    other.release()
+
+
+def test_a_folder_that_was_written_while_its_lock_was_waited_for_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run"
+    real = LapseFolder._locked
+
+    def write(folder: LapseFolder) -> RunLock:
+        (folder.path / "run.json").write_text("{}")  # as by a recording that has just ended
+        return real(folder)
+
+    monkeypatch.setattr(LapseFolder, "_locked", write)
+    with pytest.raises(RecordingError, match="has just written"):
+        LapseFolder(path)
+    assert os.listdir(path) == ["run.json"]
