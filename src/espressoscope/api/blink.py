@@ -59,7 +59,7 @@ def blink_lamp(camera: _Settable, times: int, pause_s: float) -> None:
                     raise UnsupportedError(
                         f"its lamp does not obey: {result.message}", camera=camera.info.name
                     )
-                time.sleep(pause_s)
+                time.sleep(pause_s)  # what the eye is to see
     except BaseException as error:
         # Also after Ctrl-C; what had gone wrong is the news.
         try:

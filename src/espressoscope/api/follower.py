@@ -58,16 +58,9 @@ def take_frames(
         over.
     """
     try:
-        runtime.call(_take(session, consumer, first), pending=pending)
+        runtime.call(session.take_frames(consumer, first=first), pending=pending)
     except concurrent.futures.CancelledError:
         raise CameraError("it was closed while this call waited", camera=session.camera) from None
-
-
-async def _take(session: CameraSession, consumer: Consumer, first: Callable[[], None] | None) -> None:
-    await session.begin_streaming("auto", None)
-    if first is not None:
-        first()
-    session.link.subscribe(consumer)
 
 
 def leave_frames(places: Sequence[Place[Any]]) -> None:

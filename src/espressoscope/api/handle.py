@@ -13,6 +13,7 @@ import warnings
 import weakref
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from espressoscope.api.at_exit import close_at_exit
 from espressoscope.api.locator import shared_locator
 from espressoscope.api.roll import Card, Roll, card_of
 from espressoscope.api.runtime import Runtime, acquire_runtime
@@ -148,6 +149,7 @@ class CameraHandle:
                 session.upkeep.own = card.profile
                 session.upkeep.wanted = dict(card.profile) if card.keep else {}
                 self._session = self._last_session = session
+                close_at_exit(self)
             return self._runtime, self._session
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from espressoscope.api import side_by_side
+from espressoscope.api.at_exit import close_at_exit
 from espressoscope.api.camera import Camera
 from espressoscope.api.names import unique_names
 from espressoscope.api.roll import Roll
@@ -255,6 +256,7 @@ class FleetHandle(Mapping[str, Camera]):
                     self._leave(runtime)
                     raise
                 self._runtime = runtime
+                close_at_exit(self)
         return self
 
     def _gather(self, closing: object) -> None:

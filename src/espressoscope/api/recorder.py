@@ -97,6 +97,7 @@ class Recorder:
         self._known: dict[str, dict[str, SettingValue | None]] = {}
         self._connections: dict[str, tuple[int, int]] = {}
         self._closed = False
+        self._told = False  # what has ended it early
         self._followers = followers
         self._writer = RunWriter(
             path,
@@ -280,16 +281,19 @@ class Recorder:
         Raises
         ------
         RecordingError
-            It has ended early; `stop` need not be called then.
+            It has ended early, as long ago as that may be; `stop` need not be called then.
         """
         deadline = math.inf if timeout is None else time.monotonic() + timeout
         while not self.over:
             left = deadline - time.monotonic()
             if left <= 0 or (self._end is None and self._frames is not None and self.in_vain):
                 return False
+            # Looked at, not told: to tell would cost the loop a wake-up of another thread with every frame.
             time.sleep(min(left, 0.02 if self._frames is not None else _SLICE_S / 2))
         if self._writer.trouble is not None:
-            self.stop()
+            self.close()
+            self._told = True
+            raise self._writer.trouble
         return True
 
     def stop(self) -> None:
@@ -298,11 +302,12 @@ class Recorder:
         Raises
         ------
         RecordingError
-            The disk was full, or worse; `frames_written` are whole and can be read.
+            The disk was full, or worse; `frames_written` are whole and can be read. Raised once, not after
+            `wait` has raised it; also where the camera or fleet was closed before.
         """
-        first = not self._closed
         self.close()
-        if first and self._writer.trouble is not None:
+        if self._writer.trouble is not None and not self._told:
+            self._told = True
             raise self._writer.trouble
 
     def close(self) -> None:

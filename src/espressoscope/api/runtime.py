@@ -11,6 +11,7 @@ import concurrent.futures
 import contextlib
 import logging
 import os
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -181,7 +182,7 @@ class Runtime:
 
     def post(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine on the loop and forget it; from any thread, for clean-up that nobody waits for."""
-        if os.getpid() != self._pid:
+        if os.getpid() != self._pid or sys.is_finalizing():
             coroutine.close()
             return
         _Call(self._loop, coroutine, self._calls).send()
@@ -192,6 +193,8 @@ class Runtime:
             return "this camera was opened before a fork: open cameras in the process that uses them"
         if self.in_loop_thread:
             return "a synchronous call from the loop's own thread would wait for itself for ever"
+        if sys.is_finalizing():  # and has frozen the loop's thread
+            return "the program is ending: cameras can no longer be used"
         return None
 
     @property
@@ -212,7 +215,7 @@ class Runtime:
                 _current = None
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._loop.stop)
-        if not self.in_loop_thread:
+        if not self.in_loop_thread and not sys.is_finalizing():
             self._thread.join(_END_TIMEOUT_S)
 
     def _take(self) -> bool:
