@@ -15,6 +15,7 @@ import pytest
 
 import espressoscope as es
 from cli_support import Cli
+from espressoscope.export.staging import staged
 from espressoscope.recording.writer import RunWriter
 from export_support import Tape, eventful, plain, write_run
 from recording_support import SOFTWARE
@@ -41,6 +42,22 @@ def cli(tmp_path: Path) -> Iterator[Cli]:
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
+
+
+def test_two_exports_to_one_name_do_not_touch_each_others_work(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    def both() -> None:
+        with staged(out, folder=True, replace=False) as first:
+            (first / "picture").write_bytes(b"1")
+            with staged(out, folder=True, replace=False) as second:
+                (second / "other picture").write_bytes(b"2")
+            assert names(first) == ["picture"]
+
+    with pytest.raises(es.ExportError):  # the name is taken by now
+        both()
+    assert names(tmp_path) == ["out"]
+    assert names(out) == ["other picture"]
 
 
 def test_the_command(run: Path, cli: Cli, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
+from espressoscope.disk import read_whole
 from espressoscope.recording.run_folder import RUN_NAME
 
 __all__ = ["MARK", "NOTE_NAME", "is_ours", "part_of_run", "stray_file"]
@@ -100,6 +101,6 @@ def _about(folder: Path) -> dict[str, Any] | None:
 
 
 def _content(path: Path) -> Any:
-    with contextlib.suppress(OSError, ValueError, RecursionError), path.open("rb") as file:
-        return json.loads(file.read(_MOST_JSON))
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        return json.loads(read_whole(path, _MOST_JSON))
     return None

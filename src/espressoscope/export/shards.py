@@ -37,7 +37,9 @@ def shard_path(folder: Path, number: int) -> Path:
 def linkable(chosen: Chosen, stretch: Stretch) -> list[Segment] | None:
     """Give the segments that are the shards of a stretch; None where the JPEGs must be copied."""
     rows = chosen.log[stretch.places]
-    segments = chosen.recording.segments
+    segments = {segment.contents.number: segment for segment in chosen.recording.segments}
+    if len(segments) < len(chosen.recording.segments):
+        return None  # of which of two with one number a row tells is not known
     numbers = np.unique(rows["segment"]).tolist()
     found: list[Segment] = []
     taken = 0

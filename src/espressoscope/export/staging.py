@@ -90,8 +90,10 @@ def left_behind(out: Path) -> list[Path]:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a file of JSON."""
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    """Write a file of JSON; half a letter in a foreign file's text becomes a question mark."""
+    path.write_text(
+        json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", errors="replace"
+    )
 
 
 @contextlib.contextmanager
@@ -114,11 +116,10 @@ def staged(out: Path, *, folder: bool, replace: bool) -> Iterator[Path]:
         The name is taken, or the system refuses.
     """
     check_name(out, folder=folder, replace=replace)
-    early = out.with_name(f".{out.name}.{os.getpid()}{SUFFIX}")
+    early = out.with_name(f".{out.name}.{os.getpid()}-{os.urandom(6).hex()}{SUFFIX}")
     try:
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
-            _remove(early)  # of a program of the same number that was killed
             if folder:
                 early.mkdir()
             yield early
