@@ -90,7 +90,22 @@ def page(runs: list[list[dict[str, Any]]], how: str, busy: float | None) -> str:
         f"{datetime.now(UTC):%Y-%m-%d}; others used {busy} % of a core meanwhile."
     )
     wrapped = "\n".join(textwrap.wrap(words, 108, break_long_words=False, break_on_hyphens=False))
-    return TEXT.format(machine=wrapped, table=table(runs))
+    return TEXT.format(machine=wrapped, table=table(runs), floor=_floor(runs, about["cores"]))
+
+
+def _floor(runs: list[list[dict[str, Any]]], cores: object) -> str:
+    """Say what one refresh takes of all processors with napari alone, and so 24 a second."""
+    parts = []
+    for scene, canvas in (("napari alone", "the large canvas"), ("napari alone, small canvas", "the small")):
+        rows = [row for each in runs for row in each if row["scene"] == scene]
+        each_ms = _median(rows, "refresh_cpu_ms")
+        if each_ms is not None:
+            parts.append(f"{each_ms:.0f} ms with {canvas}, so that 24 a second need {0.024 * each_ms:.1f}")
+    words = (
+        f"One refresh of napari alone takes of all processors together {' and '.join(parts)} of the {cores} "
+        "cores there are, before anything is received or decoded."
+    )
+    return "\n".join(textwrap.wrap(words, 108)) if parts else ""
 
 
 def _version(name: str) -> str:
@@ -116,11 +131,12 @@ and holds up to 30 while live.
 
 {table}
 
-The canvas has 1312 x 951 pixels, "small canvas" 560 x 480: drawing by software takes this machine about as
-long there as the machine took for the large one whose figures are aimed at (24 fps, 50 ms). "napari alone" is
-napari without a plugin: how often it draws one VGA layer that changes, with nothing else to do, and what a
-layer that comes or goes, and closing, cost there anyway. No plugin can show much more on this
-machine, or have much shorter gaps while it draws.
+The canvas has 1312 x 951 pixels, as that one whose figures are aimed at (24 fps, 50 ms) on a faster machine;
+"small canvas" has 400 x 672. "napari alone" is napari without a plugin, in a window of the same size: how
+often it draws one VGA layer that changes, with nothing else to do, and what a layer that comes or goes, and
+closing, cost there anyway. No plugin can show much more on this machine, or have much shorter gaps while it
+draws. The Snap panel, when it is first looked at with more than four cameras, has napari take in a layer.
+{floor}
 
 Where the time goes without a graphics card: of one refresh, drawing the picture takes software about half,
 and Qt the other half to put the whole window together from its parts. All that time napari
@@ -129,7 +145,10 @@ card it is a few milliseconds. What helped: one picture of each camera decoded b
 more; no refresh before there is something new of every camera, as long as the last drawing took at most;
 napari's list of layers kept from being painted with every refresh, which had the window put together twice.
 What was tried and did not: having the window exposed instead of updated, which leaves the lock free (the same
-fps); opaque layers; other interpolations.
+fps); opaque layers; other interpolations; a window of its own for the canvas (a third slower); four bytes a
+pixel; decode threads of lower priority, and a shorter turn of Python's lock (both within what this machine's
+speed wavers by itself, a fifth up or down). A plainer shader in place of napari's, without its gamma, would
+save about a tenth; that would be napari's to do.
 
 Figures of omniscope-viewer, the plugin there was before, were taken once after five repairs that let it open.
 """

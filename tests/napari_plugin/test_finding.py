@@ -15,7 +15,11 @@ from espressoscope import sim
 pytest.importorskip("napari")
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QLineEdit
+
+from espressoscope.napari_plugin.finder import Finder
+from espressoscope.napari_plugin.session import LiveSession
+from espressoscope.napari_plugin.work import MOST_THREADS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,6 +64,44 @@ def baker() -> Iterator[str]:
 
 def click(qtbot: Any, button: Any) -> None:
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def choose(qtbot: Any, button: Any, path: Path) -> None:
+    """Choose a file in the dialog this button opens."""
+    click(qtbot, button)
+    dialog = button.dialog
+    qtbot.waitUntil(dialog.isVisible, timeout=PATIENCE_MS)
+    click(qtbot, button)
+    assert button.dialog is dialog, "one is enough"
+    name = dialog.findChild(QLineEdit, "fileNameEdit")
+    name.setText(str(path))
+    qtbot.keyClick(name, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: button.dialog is None, timeout=PATIENCE_MS)
+
+
+def test_a_cancelled_search_ends_although_no_thread_is_free_for_it(
+    qapp: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ESPRESSOSCOPE_NETWORKS", "127.0.62.0/24")
+    session = LiveSession()
+    gate = threading.Event()
+    asked: list[object] = []
+    session.search_progress.connect(asked.append)
+    try:
+        session.find(None)
+        qtbot.waitUntil(lambda: bool(asked), timeout=PATIENCE_MS)
+        search = session._hunt._search
+        assert search is not None
+        for _ in range(MOST_THREADS):
+            session.run(lambda: gate.wait(30), quiet=True)
+        qtbot.waitUntil(lambda: session._calls._workers._working == MOST_THREADS, timeout=PATIENCE_MS)
+        session.cancel_search()
+        session.close()
+        qtbot.waitUntil(lambda: search._cancelled, timeout=PATIENCE_MS)
+    finally:
+        gate.set()
+        session.close()
+        assert session.wait_closed()
 
 
 def test_find_shows_cameras_as_they_are_found(
@@ -112,6 +154,41 @@ def test_find_shows_cameras_as_they_are_found(
     assert not finder.results.isVisible()
 
 
+def test_what_is_taken_in_while_searching_leaves_the_list(
+    qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = LiveSession()
+    finder = Finder(session)
+    qtbot.addWidget(finder)
+    finder.show()
+    wrong: list[str] = []
+    session.failed.connect(wrong.append)
+    monkeypatch.setenv("ESPRESSOSCOPE_NETWORKS", "127.9.0.0/21")  # a long search, of nobody
+    with sim.simulate(3, port=0, framesize="QVGA", fps=5, prerender=True) as cameras:
+        infos = []
+        for camera in cameras:
+            with es.Camera(camera.url) as device:
+                infos.append(device.info)
+        click(qtbot, finder.find)
+        for number, info in enumerate(infos[:2], 1):
+            session.found.emit(info)
+            assert finder.results.count() == 1  # the one taken in before is not listed again
+            assert finder.words.text() == "1 camera found"
+            click(qtbot, finder.show_found)
+            assert not finder.results.isVisible()
+            qtbot.waitUntil(lambda number=number: len(session.names) == number, timeout=PATIENCE_MS)
+        session.found.emit(infos[2])
+        finder.results.itemDoubleClicked.emit(finder.results.item(0))
+        qtbot.waitUntil(lambda: len(session.names) == 3, timeout=PATIENCE_MS)
+        session.search_ended.emit([])
+        assert finder.find.text() == "Find cameras"
+        assert not finder.words.isVisible()  # not: no camera was found
+        assert not finder.results.isVisible()
+        session.close()
+        assert session.wait_closed(10)
+    assert not wrong
+
+
 def test_wrong_addresses_are_told_and_hold_up_nobody(
     widget: LiveWidget, qtbot: Any, deaf: str, baker: str
 ) -> None:
@@ -156,9 +233,7 @@ def test_wrong_addresses_are_told_and_hold_up_nobody(
         qtbot.waitUntil(lambda: not widget.screen.layers, timeout=PATIENCE_MS)
 
 
-def test_a_fleet_file_gives_each_camera_its_well(
-    widget: LiveWidget, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fleet_file_gives_each_camera_its_well(widget: LiveWidget, qtbot: Any, tmp_path: Path) -> None:
     wells = {"A1": (0, 0), "A6": (0, 5), "B2": (1, 1), "C3": (2, 2), "D1": (3, 0)}
     path = tmp_path / "lab.toml"
     with sim.simulate(5, port=0, framesize="QVGA", fps=5, prerender=True) as cameras:
@@ -168,9 +243,7 @@ def test_a_fleet_file_gives_each_camera_its_well(
                 file.add(device.info, name=f"well {well}")
             file.assign(f"well {well}", well=well, plate="p", wells=24)
         file.save()
-        # The dialog is Qt's; what it gives is ours.
-        monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(path), ""))
-        click(qtbot, widget.finder.fleet_file)
+        choose(qtbot, widget.finder.fleet_file, path)
         qtbot.waitUntil(lambda: "mosaic" in widget.screen.layers, timeout=PATIENCE_MS)
         board = widget.screen.layers["mosaic"].board
         assert {name: board.place(name) for name in board.names} == {
@@ -186,6 +259,8 @@ def test_a_fleet_file_gives_each_camera_its_well(
         )
         qtbot.waitUntil(lambda: bool(widget.table.cameras.text("well A1", 7)), timeout=PATIENCE_MS)
         assert str(widget.screen.layers["mosaic"].board.states["well A6"]) == "live"
-    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(tmp_path / "none.toml"), ""))
-    click(qtbot, widget.finder.fleet_file)
+    path.write_text("[cameras.A1]\nnothing = 1\n", encoding="utf-8")
+    choose(qtbot, widget.finder.fleet_file, path)
+    qtbot.waitUntil(lambda: path.name in widget.words.text(), timeout=PATIENCE_MS)
+    widget.session.add_fleet_file(str(tmp_path / "none.toml"))
     qtbot.waitUntil(lambda: "none.toml" in widget.words.text(), timeout=PATIENCE_MS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ pytest.importorskip("napari")
 
 from qtpy.QtCore import Qt
 
+from espressoscope.napari_plugin import processing
 from espressoscope.napari_plugin.hook_panel import HookPanel
 from espressoscope.napari_plugin.hook_source import HookSourceError, Wanted, load
 from espressoscope.napari_plugin.processing import (
@@ -124,6 +126,11 @@ def test_what_a_function_gives_is_shown_and_what_goes_wrong_is_told(
     qtbot.mouseClick(panel.start, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: panel.start.isEnabled(), timeout=PATIENCE_MS)
     assert panel.runner is at_work
+    assert at_work is not None
+    calls = at_work.calls
+    qtbot.waitUntil(lambda: at_work.calls > calls + 8, timeout=PATIENCE_MS)  # told anew meanwhile, twice
+    assert "SyntaxError" in panel.words.text(), "still"
+    assert "goes on" in panel.words.text()
     # Loaded anew within the same second, with a file of the same length.
     file.write_text(FUNCTIONS.replace("255 - picture", "picture // 9 "), encoding="utf-8")
     start(panel, qtbot, f"{file}:inverted")
@@ -226,3 +233,55 @@ def test_a_function_may_do_as_it_likes_with_its_picture_and_end_the_program_it_c
     runner.given_up = "given up"
     with pytest.raises(HungError):
         runner(frame, picture)
+
+
+def test_what_fails_for_one_camera_is_told_until_it_goes_well_for_it() -> None:
+    picture = np.zeros((4, 5, 3), np.uint8)
+    fails = {"A1", "A2"}
+
+    def picky(frame: es.Frame) -> Any:
+        if frame.camera in fails:
+            raise ValueError(frame.camera)
+        return picture
+
+    runner = HookRunner(picky, __file__)
+    for name in ("A1", "A2", "A3"):
+        frame = es.Frame(b"", 0, 0, camera=name)
+        if name in fails:
+            with pytest.raises(FunctionError, match=f"ValueError: {name}"):
+                runner(frame, picture)
+        else:
+            runner(frame, picture)
+    assert set(runner.failing) == fails, "another camera's picture went well since"
+    fails.clear()
+    runner(es.Frame(b"", 0, 0, camera="A1"), picture)
+    assert set(runner.failing) == {"A2"}
+    assert runner.errors == 2
+    runner.close()
+
+
+def test_a_function_stopped_in_the_middle_of_a_picture_hangs_only_when_its_time_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    frame, picture = es.Frame(b"", 0, 0, camera="A1"), np.zeros((4, 5, 3), np.uint8)
+    begun, let_go = threading.Event(), threading.Event()
+
+    def slow(frame: es.Frame, picture: Any) -> Any:
+        begun.set()
+        let_go.wait(30)
+        return picture
+
+    monkeypatch.setattr(processing, "HUNG_S", 60.0)
+    before = hung_functions()
+    runner = HookRunner(slow, __file__)
+    waits = threading.Thread(target=runner, args=(frame, picture))
+    waits.start()
+    assert begun.wait(10)
+    runner.close()
+    waits.join(10)
+    assert not waits.is_alive()  # let go at once
+    assert hung_functions() == before
+    monkeypatch.setattr(processing, "HUNG_S", 0.0)
+    assert hung_functions() == before + 1
+    let_go.set()
+    wait_until(lambda: hung_functions() == before, 10)

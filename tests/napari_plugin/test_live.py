@@ -302,6 +302,9 @@ def test_labels_tell_name_rate_and_age() -> None:
     assert label_of("A1", TileState.STALE, 3.2, 9.0, False, slow=True) == "A1  3 s old, not live"
     assert "FROZEN" in label_of("A1", TileState.FROZEN, 0.1, 9.0, True)
     assert label_of("A1", TileState.NO_SIGNAL, 7.0, 9.0, True) == "A1  NO SIGNAL for 7 s"
+    assert label_of("well A1", TileState.NO_SIGNAL, 7.0, 9.0, True, 20) == "well A1  NO SIGNAL"
+    assert label_of("well A1", TileState.NO_SIGNAL, None, 9.0, True, 26) == "well A1  no picture yet"
+    assert label_of("well A1", TileState.FROZEN, 7.0, 9.0, True, 14) == "…ll A1  FROZEN"
     assert (
         label_of("A1", TileState.NO_SIGNAL, None, 0.0, True, waiting_s=12.3) == "A1  no picture yet, for 12 s"
     )

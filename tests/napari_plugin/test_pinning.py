@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,12 +16,19 @@ from espressoscope import sim
 
 pytest.importorskip("napari")
 
+from espressoscope.napari_plugin.geometry import MOSAIC, Geometry
+from espressoscope.napari_plugin.layers import LiveLayer
 from espressoscope.napari_plugin.pictures import Pictures
 from espressoscope.napari_plugin.roster import Roster
+from espressoscope.napari_plugin.session import LiveSession
 from support import REPO, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import napari
+
+    from espressoscope.napari_plugin.board import Board
 
 PINNING = """
 import gc, sys, time
@@ -134,3 +141,66 @@ def test_two_plates_have_wells_of_their_own(tmp_path: Path) -> None:
             roster.add_fleet_file(str(path))
         assert roster.places[shown] == (0, 0), "shown already, and its well is known now"
         assert roster.places["plate1"] == (1, 0)
+
+
+@pytest.mark.filterwarnings("default")
+def test_cameras_keep_their_places_when_others_come(
+    viewer: napari.Viewer, qtbot: Any, tmp_path: Path
+) -> None:
+    class Shown:
+        """What a screen shows of a mosaic, and no more."""
+
+        def __init__(self) -> None:
+            self.geometry = Geometry(session, self.made)
+            self.layers: dict[str, LiveLayer] = {}
+
+        def made(self) -> None:
+            """Do nothing: `board` looks by itself."""
+
+        def board(self, names: list[str]) -> Board:
+            planned: list[Any] = []
+
+            def plan() -> bool:
+                planned[:] = [self.geometry.plan([], names, self.layers, viewer, fit=not self.layers)]
+                return planned[0] is not None
+
+            qtbot.waitUntil(plan, timeout=20_000)
+            item = planned[0][MOSAIC]
+            if self.layers:
+                self.layers[MOSAIC].show(item.board, item.geometry)
+            else:
+                self.layers[MOSAIC] = LiveLayer(viewer, item.board, "Cameras", item.geometry, {})
+            return item.board
+
+    def places(board: Board, names: list[str]) -> list[tuple[int, int]]:
+        return [board.place(name) for name in names]
+
+    with contextlib.ExitStack() as stack:
+        session = LiveSession()
+        stack.callback(session.wait_closed, 10)
+        stack.callback(session.close)
+        names = [f"c{number}" for number in range(24)]
+        shown = Shown()
+        nine = places(shown.board(names[:9]), names[:9])
+        assert nine[3] == (1, 0)
+        ten = shown.board(names[:10])
+        assert places(ten, names[:9]) == nine
+        many = shown.board(names)
+        assert places(many, names[:10]) == places(ten, names[:10])
+        assert many.columns == 5, "as wide as a screen, though it began with nine"
+        fewer = shown.board(names[1:])
+        assert places(fewer, names[1:]) == places(many, names[1:])
+
+        # Wells are kept, whoever else has none; a well is never given to two.
+        cameras = [stack.enter_context(sim.SimulatedCamera(framesize="QVGA", fps=5)) for _ in range(2)]
+        text = "[plates.P]\nwells = 24\n"
+        for camera, well in zip(cameras, ("B1", "D6"), strict=True):
+            text += f'[cameras.{well}]\nurl = "{camera.url}"\nplate = "P"\nwell = "{well}"\n'
+        (tmp_path / "plate.toml").write_text(text, encoding="utf-8")
+        session.add_fleet_file(str(tmp_path / "plate.toml"))
+        qtbot.waitUntil(lambda: len(session.names) == 2, timeout=20_000)
+        board = shown.board([*names[1:6], "B1", "D6"])
+        assert places(board, ["B1", "D6"]) == [(1, 0), (3, 5)]
+        assert places(board, ["c1", "c2", "c4", "c5"]) == places(fewer, ["c1", "c2", "c4", "c5"])
+        assert board.place("c3") == (0, 0), "its place was that of B1"
+        assert board.columns == 6

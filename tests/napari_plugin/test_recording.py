@@ -23,6 +23,7 @@ from qtpy.QtCore import Qt
 
 from espressoscope.napari_plugin.record_panel import RecordPanel
 from espressoscope.napari_plugin.run_names import default_name, next_name, run_path
+from espressoscope.napari_plugin.session import LiveSession
 from support import REPO, wait_until
 
 if TYPE_CHECKING:
@@ -139,7 +140,8 @@ def test_chosen_cameras_with_the_seconds_before_and_an_end_by_frames(
 
     panel.before.setValue(30)
     widget.table.selectRow(widget.table.cameras.row(name))
-    assert name in panel.whom.currentText()
+    assert panel.whom.currentText() == "the 1 chosen in the table"
+    assert panel.whom.names == [name]
     fleet = widget.session.fleet
     assert fleet is not None
     qtbot.waitUntil(
@@ -164,6 +166,30 @@ def test_chosen_cameras_with_the_seconds_before_and_an_end_by_frames(
     after = sum(frame.received_ns >= triggered_ns for frame in run[name])
     assert 20 <= after <= 22
     assert len(run[name]) > after + 5
+
+
+def test_nothing_is_kept_that_was_called_off_before_it_began(
+    cameras: list[sim.SimulatedCamera], qtbot: Any
+) -> None:
+    session = LiveSession()
+    panel = RecordPanel(session)
+    qtbot.addWidget(panel)
+    session.add([cameras[0].url])
+    qtbot.waitUntil(lambda: session.fleet is not None, timeout=PATIENCE_MS)
+    fleet = session.fleet
+    assert fleet is not None
+    panel.before.setValue(5)
+    panel.before.setValue(0)
+    rounds: list[None] = []
+    for number in (1, 2):  # it has come, and what follows from that is done
+        session.run(lambda: None, rounds.append, lane="record")
+        qtbot.waitUntil(lambda number=number: len(rounds) == number, timeout=PATIENCE_MS)
+    assert panel._kept is None
+    qtbot.waitUntil(
+        lambda: {stats.state for stats in fleet.stats().values()} == {"stopped"}, timeout=PATIENCE_MS
+    )
+    session.close()
+    assert session.wait_closed(10)
 
 
 def test_bad_places_are_said_and_a_widget_that_is_closed_ends_its_recording_in_order(

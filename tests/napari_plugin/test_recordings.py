@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -133,6 +134,33 @@ def test_cameras_share_one_axis_of_time(viewer: napari.Viewer, pair: Path, qtbot
     assert shown(first, int(dark[0])).mean() < 60
     viewer.layers.clear()
     assert viewer.canvas.overlays.text.text == ""
+
+
+def test_a_recording_does_not_stand_where_cameras_are_live(
+    viewer: napari.Viewer, pair: Path, qtbot: Any
+) -> None:
+    from espressoscope.napari_plugin.sample_data import open_widget
+
+    with sim.SimulatedCamera(name="A1", framesize="QVGA", fps=10) as camera:
+        widget = open_widget(viewer)
+        widget.session.add([camera.url])
+        qtbot.waitUntil(lambda: bool(widget.screen.layers), timeout=30_000)
+        ((name, live),) = widget.screen.layers.items()
+        qtbot.waitUntil(lambda: widget.screen.shown_age_s(name) is not None, timeout=30_000)
+        once, again = opened(viewer, pair), opened(viewer, pair)
+        assert [layer.name for layer in once] == ["A1 of pair", "B1 of pair"]
+        ends = [
+            (layer.extent.world[0][-1], layer.extent.world[1][-1]) for layer in (*again, *once, live.layer)
+        ]
+        assert ends == sorted(ends)
+        assert all(right < left for (_, right), (left, _) in itertools.pairwise(ends)), "none covers another"
+        middle, zoom = viewer.scene.camera.center[-1], viewer.scene.camera.zoom
+        half = viewer.canvas.size[1] / 2 / zoom
+        assert middle - half < ends[0][0], "all are in view"
+        assert ends[-1][1] < middle + half
+        session = widget.session
+        viewer.window.remove_dock_widget(widget)
+        assert session.wait_closed(10)
 
 
 def test_a_plate_is_a_mosaic(viewer: napari.Viewer, tmp_path: Path, monkeypatch: Any) -> None:

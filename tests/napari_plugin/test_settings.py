@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -175,6 +176,8 @@ def test_a_profile_is_saved_compared_and_applied(
     panel.profiles.name.setEditText("blood")
     qtbot.mouseClick(panel.profiles.save, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: panel.profiles.name.findText("blood") >= 0, timeout=PATIENCE_MS)
+    for widget in (panel.profiles.name, panel.profiles.save):  # which file, of all there may be
+        assert str(es.FleetFile.load().path) in widget.toolTip()
     other = next(name for name in names if name != panel.name)
     device = session.camera(other)
     assert device is not None
@@ -198,7 +201,10 @@ def test_a_restart_asks_first(session: LiveSession, panel: SettingsPanel, qtbot:
     with SimulatedCamera(framesize="QVGA", boot_s=0.3) as camera:
         bring_in(session, qtbot, [camera])
         ready(panel, qtbot)
+        panel.focus.speed.setValue(100)
+        qtbot.waitUntil(lambda: panel.outbox.empty, timeout=PATIENCE_MS)
         for answer, reboots in (("Cancel", 0), ("Yes", 1)):
+            assert panel.focus.speed_words.text() == "Speed: 100"
             panel.reboot.click()
             assert panel.question is not None
             assert camera.reboots == 0
@@ -209,6 +215,7 @@ def test_a_restart_asks_first(session: LiveSession, panel: SettingsPanel, qtbot:
                     lambda: panel.report.lines.get(panel.name) == "back again", timeout=PATIENCE_MS
                 )
         assert camera.reboots == 1
+        assert panel.focus.speed_words.text() == "Speed: unknown"  # it is at rest, or was never reached
 
 
 def test_focus_is_stepped_driven_and_searched(session: LiveSession, panel: SettingsPanel, qtbot: Any) -> None:
@@ -224,6 +231,18 @@ def test_focus_is_stepped_driven_and_searched(session: LiveSession, panel: Setti
         qtbot.mouseClick(focus.stop, Qt.MouseButton.LeftButton)
         qtbot.waitUntil(lambda: panel.outbox.empty, timeout=PATIENCE_MS)
         assert sent(camera, "focusSlider")[-1] == "0"
+        assert focus.speed_words.text() == "Speed: 0"
+        # Stop does not reach it: it may run on, and the panel does not say otherwise.
+        focus.speed.setValue(300)
+        qtbot.waitUntil(lambda: panel.outbox.empty, timeout=PATIENCE_MS)
+        with camera.fault("refuse"):
+            qtbot.mouseClick(focus.stop, Qt.MouseButton.LeftButton)
+            qtbot.waitUntil(lambda: panel.outbox.empty, timeout=PATIENCE_MS)
+        assert focus.speed_words.text() == "Speed: unknown"
+        assert panel.report.bad == {panel.name}
+        qtbot.mouseClick(focus.stop, Qt.MouseButton.LeftButton)
+        qtbot.waitUntil(lambda: panel.outbox.empty, timeout=PATIENCE_MS)
+        assert focus.speed_words.text() == "Speed: 0"
         focus.first.setValue(-10)
         focus.last.setValue(10)
         qtbot.mouseClick(focus.autofocus, Qt.MouseButton.LeftButton)
@@ -270,6 +289,60 @@ def test_no_limit_of_the_frame_rate_is_shown_and_can_be_had_again(
     field.number.setValue(0.2)  # there is no such limit: said, and what it has is shown
     qtbot.waitUntil(lambda: bool(field.note.text()), timeout=PATIENCE_MS)
     assert field.number.value() == 0
+
+
+def test_a_camera_is_read_while_another_one_takes_its_time(
+    session: LiveSession, panel: SettingsPanel, qtbot: Any, three: list[SimulatedCamera]
+) -> None:
+    names = bring_in(session, qtbot, three[:2])
+    ready(panel, qtbot)
+    slow = panel.name
+    quick = next(name for name in names if name != slow)
+    let_go = threading.Event()
+    session.run(lambda: let_go.wait(30), camera=slow)  # as an autofocus does
+    panel.read()
+    panel.camera.setCurrentText(quick)
+    assert quick in panel.words.text()
+    assert slow not in panel.words.text()  # its words do not stand above another one's values
+    qtbot.waitUntil(lambda: panel.words.text().startswith(f"As {quick} told"), timeout=PATIENCE_MS)
+    panel.camera.setCurrentText(slow)
+    assert "told at" not in panel.words.text()
+    let_go.set()
+    qtbot.waitUntil(lambda: panel.words.text().startswith(f"As {slow} told"), timeout=PATIENCE_MS)
+
+
+def test_a_number_that_is_being_typed_stays_until_it_is_entered(
+    session: LiveSession, panel: SettingsPanel, qtbot: Any, three: list[SimulatedCamera]
+) -> None:
+    bring_in(session, qtbot, three[:1])
+    ready(panel, qtbot)
+    device = session.camera(panel.name)
+    assert device is not None
+    for name, typed in (("quality", "27"), ("fps_limit", "2")):
+        field: Any = panel.form.field(name)
+        panel.form.setCurrentIndex(panel.form.indexOf(panel.form._pages[field.setting.group]))
+        panel.activateWindow()
+        field.number.setFocus()
+        qtbot.waitUntil(field.number.hasFocus, timeout=PATIENCE_MS)
+        field.number.selectAll()
+        qtbot.keyClicks(field.number, typed)
+        device.set(contrast=-1 if name == "quality" else 1)  # another setting: the form is shown anew
+        panel._revert()
+        assert field.number.text().startswith(typed)
+        qtbot.keyClick(field.number, Qt.Key.Key_Return)
+        qtbot.waitUntil(lambda: panel.outbox.empty, timeout=PATIENCE_MS)
+        assert device.settings[name].value == field.number.value() == float(typed)
+        # Entered once more as it is, it is not being typed: what the camera has is shown again.
+        field.number.selectAll()
+        qtbot.keyClicks(field.number, typed)
+        qtbot.keyClick(field.number, Qt.Key.Key_Return)
+        assert not field.busy
+    field.number.lineEdit().selectAll()  # its unit too
+    qtbot.keyClicks(field.number, "4")
+    assert field.busy
+    panel._chosen(panel.name)  # as where another camera is chosen: what is typed was not for it
+    assert field.number.value() == 2
+    assert field.number.text() == "2.00 fps"
 
 
 def test_a_camera_that_dies_while_its_form_is_made_is_said_to_and_takes_its_leave(

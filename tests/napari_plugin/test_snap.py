@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -200,7 +201,81 @@ def test_files_replace_nothing_and_say_what_is_wrong(tmp_path: Path) -> None:
     ]
 
 
+def test_hundreds_are_saved_and_leave_room_for_other_calls_and_those_that_are_not_are_named(
+    qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import espressoscope as es
+    from espressoscope.napari_plugin import picture_files
+    from espressoscope.napari_plugin.session import LiveSession
+
+    with sim.SimulatedCamera(framesize="QVGA") as camera, es.Camera(camera.url) as device:
+        first = take("A1", device, None, Look())
+    session = LiveSession()
+    panel = SnapPanel(session)
+    qtbot.addWidget(panel)
+    failures: list[str] = []
+    session.failed.connect(failures.append)
+    panel.folder.setText(str(tmp_path))
+    panel._write([first._replace(camera=f"c{number}") for number in range(400)])
+    changes: list[bool] = []
+    session.live_changed.connect(changes.append)
+    session.set_live(True)
+    assert (session.live, changes, failures) == (True, [True], [])
+    qtbot.waitUntil(lambda: panel.words.text() == f"Saved in {tmp_path}", timeout=PATIENCE_MS)
+    assert len(list(tmp_path.iterdir())) == 400
+    assert not failures
+
+    # One of three has no room: how many were saved is said, and which was not.
+    def full(path: Path, mode: str) -> Any:
+        if path.name.startswith("B2"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return open(path, mode)
+
+    monkeypatch.setattr(picture_files, "open", full, raising=False)
+    three = [first._replace(camera=name) for name in ("B1", "B2", "B3")]
+    panel._write(three)
+    panel._write(three)  # impatient: they wait already
+    qtbot.waitUntil(lambda: panel.words.text() == f"2 of 3 saved in {tmp_path}", timeout=PATIENCE_MS)
+    assert panel.report.bad == set(panel.report.lines) == {three[1].name}
+    assert "Make room" in panel.report.lines[three[1].name]
+    assert len(list(tmp_path.iterdir())) == 402
+
+    # Where too much waits, Live stays what it was, and its button is told.
+    begun, let_go = threading.Event(), threading.Event()
+    session.run(lambda: (begun.set(), let_go.wait(30)), lane="slow")
+    assert begun.wait(10)
+    while session.run(lambda: None, lane="slow"):
+        pass
+    session.set_live(False)
+    assert (session.live, changes) == (True, [True, True])
+    let_go.set()
+    session.close()
+    assert session.wait_closed(10)
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is full is simulated by /dev/full")
+def test_a_mistake_of_ours_is_said_and_logged_with_its_traceback(
+    widget: LiveWidget,
+    panel: SnapPanel,
+    qtbot: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def wrong(*_: object) -> None:
+        raise RuntimeError("a tile of no size")
+
+    monkeypatch.setattr("espressoscope.napari_plugin.snap_panel.take", wrong)
+    with sim.SimulatedCamera(framesize="QVGA", fps=6) as camera:
+        (name,) = bring_in(widget, qtbot, [camera])
+        snap(panel, qtbot)
+    assert panel.report.bad == {name}
+    assert "a tile of no size" in panel.report.lines[name]
+    assert "report it with the log" in panel.report.lines[name]
+    (record,) = [each for each in caplog.records if each.levelname == "ERROR"]
+    assert record.exc_info is not None
+    assert str(record.exc_info[1]) == "a tile of no size"
+
+
 def test_a_full_disk_is_said_and_leaves_no_part_of_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

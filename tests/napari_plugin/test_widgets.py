@@ -15,6 +15,7 @@ from espressoscope import sim
 pytest.importorskip("napari")
 
 from espressoscope.napari_plugin.sample_data import open_widget
+from espressoscope.napari_plugin.snap_panel import SnapPanel
 from espressoscope.napari_plugin.widget import LiveWidget
 
 if TYPE_CHECKING:
@@ -90,3 +91,42 @@ def test_two_widgets_in_one_viewer(
     qtbot.waitUntil(lambda: list(viewer.layers) == theirs, timeout=PATIENCE_MS)
     qtbot.waitUntil(lambda: widget.screen.passes > before + 5, timeout=PATIENCE_MS)
     assert shown(widget) == {0}
+
+
+def test_layers_that_wait_leave_the_scale_bar_its_unit(
+    widget: LiveWidget, viewer: napari.Viewer, qtbot: Any, cameras: list[sim.SimulatedCamera]
+) -> None:
+    session = widget.session
+    session.add([camera.url for camera in cameras])
+    qtbot.waitUntil(lambda: "mosaic" in widget.screen.layers, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: len(session.names) == 6, timeout=PATIENCE_MS)
+
+    def measure(pixel_um: float | None) -> None:
+        for name in session.names:
+            session.set_look(name, replace(session.look(name), pixel_um=pixel_um))
+
+    def units(*names: str) -> bool:
+        """Tell whether just these layers are there, and all have one unit in the picture's plane."""
+        both = viewer.layers.units
+        return {layer.name for layer in viewer.layers} == set(names) and both is not None
+
+    def is_um() -> bool:
+        return [str(each) for each in viewer.layers.units or ()][-2:] == ["micrometer"] * 2
+
+    measure(2.5)
+    qtbot.waitUntil(is_um, timeout=PATIENCE_MS)
+    (panel,) = widget.findChildren(SnapPanel)
+    widget.tabs.setCurrentWidget(panel)
+    qtbot.waitUntil(lambda: units("Cameras", "Snaps"), timeout=PATIENCE_MS)
+    assert is_um()
+    other = LiveWidget(viewer)
+    dock = viewer.window.add_dock_widget(other, name="Other cameras", area="left")
+    waiting = "Cameras", "Snaps", "Live cameras"
+    qtbot.waitUntil(lambda: units(*waiting), timeout=PATIENCE_MS)
+    assert is_um()
+    measure(None)
+    qtbot.waitUntil(lambda: units(*waiting) and not is_um(), timeout=PATIENCE_MS)
+    measure(5.0)
+    qtbot.waitUntil(lambda: units(*waiting) and is_um(), timeout=PATIENCE_MS)
+    viewer.window.remove_dock_widget(dock)
+    assert other.session.wait_closed(10)

@@ -55,7 +55,7 @@ class Beside:
         screen = self._screen()
         layers = [] if screen is None else screen.layers.values()
         left = self.left()
-        right = max((live.right for live in layers), default=left)
+        right = max((live.place.x + live.place.width for live in layers), default=left)
         right += GAP * (right - left)
         if abs(right - self._right) > 1e-6 * max(1.0, abs(right)):
             self._right = right

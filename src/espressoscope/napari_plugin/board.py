@@ -121,7 +121,7 @@ class Board:
     # ---- on the thread that draws ---------------------------------------------------------------
 
     def inherit(self, before: Board) -> None:
-        """Show what another board shows of the same cameras until their next pictures come."""
+        """Show what another board shows of the same cameras, as it does, until their next pictures come."""
         with before._lock:
             states, names = dict(before._states), set(before.names).intersection(self.names)
             pictures = {name: before._bare(name) for name in names}
@@ -129,7 +129,9 @@ class Board:
             for name, picture in pictures.items():
                 state = states.get(name, TileState.NO_SIGNAL)
                 if state is not TileState.NO_SIGNAL:
-                    self._paint(name, picture, state)
+                    # What is gray and dim already would become darker with each board.
+                    self._mosaic.paint(self._canvas, name, picture, TileState.LIVE)
+                    self._set(name, state)
 
     def judge(self, name: str, state: TileState) -> bool:
         """Show a tile's picture as stale, frozen or lost from now on; true when that changes something.

@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
     from espressoscope.napari_plugin.mailbox import Mailbox
 
-__all__ = ["MOST_CAMERAS_AT_ONCE", "Calls", "words"]
+__all__ = ["MOST_CAMERAS_AT_ONCE", "Calls", "note", "words"]
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 MOST_CAMERAS_AT_ONCE: Final = 32
 """Calls about single cameras at once; further ones wait for the first to be done."""
+_EXPECTED: Final = (es.CameraError, ValueError, KeyError, OSError)
+"""Errors that say in their own words what happened."""
 
 
 class Calls:
@@ -64,8 +66,7 @@ class Calls:
             try:
                 result = work()
             except Exception as error:  # noqa: BLE001 (a thread boundary: told in words)
-                if not isinstance(error, es.CameraError | ValueError | KeyError | OSError):
-                    _log.exception("a call of the napari plugin failed")
+                note(error)
                 self._mailbox.post(lambda error=error: self._over(quiet, complain, error))  # type: ignore[misc]
             else:
                 self._mailbox.post(lambda: self._over(quiet, deliver, result))
@@ -105,11 +106,17 @@ class Calls:
             deliver(result)
 
 
+def note(error: Exception) -> None:
+    """Log an error that is a mistake of ours, with its traceback: `words` asks people for the log."""
+    if not isinstance(error, _EXPECTED):
+        _log.error("a call of the napari plugin failed", exc_info=error)
+
+
 def words(error: Exception) -> str:
     """Say what happened and what to try, for people."""
     if isinstance(error, KeyError) and error.args:
         return str(error.args[0])
-    if isinstance(error, es.CameraError | ValueError | OSError):
+    if isinstance(error, _EXPECTED):
         return str(error)
     return f"{type(error).__name__}: {error} (a mistake of Espressoscope: please report it with the log)"
 

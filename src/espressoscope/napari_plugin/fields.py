@@ -22,10 +22,12 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from espressoscope.napari_plugin.controls import Words
+
 if TYPE_CHECKING:
     from espressoscope import Setting
 
-__all__ = ["Field", "make_field", "title_of"]
+__all__ = ["Field", "end_typing", "is_typed_in", "make_field", "title_of"]
 
 TITLES: Final = {
     "ae_level": "Exposure aim",
@@ -75,6 +77,19 @@ class _Calm(QObject):
         return False
 
 
+def is_typed_in(box: Any) -> bool:
+    """Tell whether a number is being typed into a spin box: it shows another one than it has."""
+    special = box.specialValueText() if box.value() == box.minimum() else ""
+    shown = special or f"{box.prefix()}{box.textFromValue(box.value())}{box.suffix()}"
+    return bool(box.hasFocus() and box.text() != shown)
+
+
+def end_typing(box: Any) -> None:
+    """Give up what is being typed into a spin box."""
+    with QSignalBlocker(box):
+        box.setValue(box.value())
+
+
 class Field(QObject):
     """One setting in the form.
 
@@ -100,8 +115,7 @@ class Field(QObject):
         self.title = QLabel(title_of(setting.name))
         self.title.setWordWrap(True)
         self.editor: QWidget = self._make_editor()
-        self.note = QLabel()
-        self.note.setWordWrap(True)
+        self.note = Words(quiet=True)
         self.note.setVisible(False)
         tip = f"{setting.doc}\n{setting.name}{_range_of(setting)}"
         for widget in (self.title, self.editor):
@@ -114,14 +128,16 @@ class Field(QObject):
         """Whether the user has hold of it: a value that arrives now must not pull it away."""
         return False
 
+    def let_go(self) -> None:
+        """Give up what the user has begun to enter: it was for another camera."""
+
     def show_value(self, value: object) -> None:
         """Show what the camera has; None: it does not tell."""
         raise NotImplementedError
 
     def say(self, text: str, *, bad: bool = False) -> None:
         """Say something below the line; "" takes it away."""
-        self.note.setText(text)
-        self.note.setStyleSheet("color: #e5534b" if bad else "color: gray")
+        self.note.say(text, bad=bad)
         self.note.setVisible(bool(text))
 
     def _make_editor(self) -> QWidget:
@@ -136,7 +152,18 @@ class Field(QObject):
         self.asked.emit(self.setting.name, value)
 
 
-class _IntField(Field):
+class _NumberField(Field):
+    number: QSpinBox | QDoubleSpinBox
+
+    @property
+    def busy(self) -> bool:
+        return is_typed_in(self.number)
+
+    def let_go(self) -> None:
+        end_typing(self.number)
+
+
+class _IntField(_NumberField):
     def _make_editor(self) -> QWidget:
         setting = self.setting
         low = int(setting.minimum if setting.minimum is not None else -_WIDEST_INT)
@@ -164,7 +191,7 @@ class _IntField(Field):
 
     @property
     def busy(self) -> bool:
-        return bool(self.slider.isSliderDown())
+        return bool(self.slider.isSliderDown()) or super().busy
 
     def show_value(self, value: object) -> None:
         known = isinstance(value, int | float)
@@ -191,7 +218,7 @@ class _IntField(Field):
         self._ask(value)
 
 
-class _FloatField(Field):
+class _FloatField(_NumberField):
     def _make_editor(self) -> QWidget:
         setting = self.setting
         self.number = self._calm(QDoubleSpinBox())
@@ -280,6 +307,9 @@ class _TextField(Field):
     @property
     def busy(self) -> bool:
         return bool(self.line.isModified())
+
+    def let_go(self) -> None:
+        self.line.setModified(False)
 
     def show_value(self, value: object) -> None:
         self.line.setText("" if value is None else str(value))

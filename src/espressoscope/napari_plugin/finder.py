@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
-    QFileDialog,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QListWidget,
     QListWidgetItem,
@@ -18,6 +16,8 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+
+from espressoscope.napari_plugin.controls import Browse, Words
 
 if TYPE_CHECKING:
     from espressoscope import CameraInfo, SearchProgress
@@ -51,6 +51,7 @@ class Finder(QWidget):
     def __init__(self, session: LiveSession, parent: Any = None) -> None:
         super().__init__(parent)
         self._session = session
+        self._found_any = False
         self.find = QPushButton("Find cameras")
         self.find.setToolTip("Look for cameras on this computer's networks; nothing is disturbed")
         self.find.clicked.connect(self._find)
@@ -60,18 +61,20 @@ class Finder(QWidget):
         self.address.returnPressed.connect(self._add)
         self.add = QPushButton("Add")
         self.add.clicked.connect(self._add)
-        self.fleet_file = QPushButton("Fleet file…")
-        self.fleet_file.setToolTip("Take in all cameras of a fleet file (lab.toml)")
-        self.fleet_file.clicked.connect(self._open_file)
+        self.fleet_file = Browse(
+            "Fleet file",
+            session.add_fleet_file,
+            kinds="Fleet files (*.toml);;All files (*)",
+            text="Fleet file…",
+            tip="Take in all cameras of a fleet file (lab.toml)",
+        )
         self.results = QListWidget()
         self.results.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.results.setMaximumHeight(120)
-        self.results.itemDoubleClicked.connect(lambda item: session.add([item.data(_INFO)]))
+        self.results.itemDoubleClicked.connect(self._take_one_in)
         self.progress = QProgressBar()
         self.progress.setMaximumHeight(14)
-        self.words = QLabel()
-        self.words.setWordWrap(True)
-        self.words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.words = Words()
         self.show_found = QPushButton("Connect")
         self.show_found.setToolTip("Take in the cameras chosen in the list, or all of them")
         self.show_found.clicked.connect(self._take_in)
@@ -98,10 +101,9 @@ class Finder(QWidget):
         if self._session.searching:
             self._session.cancel_search()
             return
+        self._found_any = False
         self.results.clear()
-        self.results.hide()
-        self.show_found.hide()
-        self.words.hide()
+        self._show_results()
         self.progress.setRange(0, 0)
         self.progress.show()
         self.find.setText("Stop searching")
@@ -112,9 +114,8 @@ class Finder(QWidget):
         item = QListWidgetItem(f"{info.label}   {address}   {info.firmware}")
         item.setData(_INFO, info)
         self.results.addItem(item)
-        self.results.show()
-        self.show_found.show()
-        self._count()
+        self._found_any = True
+        self._show_results()
 
     def _progress(self, progress: SearchProgress) -> None:
         self.progress.setRange(0, max(1, progress.total))
@@ -123,26 +124,34 @@ class Finder(QWidget):
     def _ended(self, why_none: list[str]) -> None:
         self.find.setText("Find cameras")
         self.progress.hide()
-        if self.results.count():
-            self._count()
-        else:
-            text = "\n".join(["No camera was found.", *why_none])
-            self.words.setText(text)
+        self._show_results()
+        if not self._found_any:
+            self.words.say("\n".join(["No camera was found.", *why_none]))
             self.words.show()
 
-    def _count(self) -> None:
+    def _show_results(self) -> None:
+        """Show what was found and is not taken in."""
         number = self.results.count()
-        self.words.setText(f"{number} camera{'s' if number > 1 else ''} found")
-        self.words.show()
+        self.words.say(f"{number} camera{'s' if number > 1 else ''} found")
+        for item in (self.results, self.show_found, self.words):
+            item.setVisible(number > 0)
 
     def _take_in(self) -> None:
-        items = self.results.selectedItems() or [
-            self.results.item(row) for row in range(self.results.count())
-        ]
+        self._take(
+            self.results.selectedItems() or [self.results.item(row) for row in range(self.results.count())]
+        )
+        if not self._session.searching:  # the others are not wanted
+            self.results.clear()
+            self._show_results()
+
+    def _take_one_in(self, item: QListWidgetItem) -> None:
+        self._take([item])
+
+    def _take(self, items: list[QListWidgetItem]) -> None:
         self._session.add([item.data(_INFO) for item in items])
-        self.results.hide()
-        self.show_found.hide()
-        self.words.hide()
+        for item in items:
+            self.results.takeItem(self.results.row(item))
+        self._show_results()
 
     # ---- addresses and files ------------------------------------------------------------------------
 
@@ -153,8 +162,3 @@ class Finder(QWidget):
             self._session.add(given)
         else:
             self.address.setFocus()
-
-    def _open_file(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Fleet file", "", "Fleet files (*.toml);;All files (*)")
-        if path:
-            self._session.add_fleet_file(path)

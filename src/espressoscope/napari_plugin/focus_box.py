@@ -17,7 +17,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from espressoscope.napari_plugin.session import words
+from espressoscope.napari_plugin.calls import note, words
+from espressoscope.napari_plugin.controls import Words
 
 if TYPE_CHECKING:
     from espressoscope import Camera, Setting
@@ -69,8 +70,7 @@ class FocusBox(QGroupBox):
         self.progress = QProgressBar()
         self.progress.setRange(0, 100)
         self.progress.hide()
-        self.words = QLabel()
-        self.words.setWordWrap(True)
+        self.words = Words(quiet=True)
         self.words.hide()
         self.speed_words.setWordWrap(True)
         for button, way in ((self.up, "one way"), (self.down, "the other way")):
@@ -108,6 +108,11 @@ class FocusBox(QGroupBox):
         for widget in (self.speed, self.speed_words, self.stop):
             widget.setVisible(setting is not None)
         self._tick()
+
+    def forget_speed(self) -> None:
+        """Say that nobody knows how fast the motor runs: it was not reached, or has restarted."""
+        if not self.speed.isSliderDown():
+            self._show_speed(None)
 
     def _show_speed(self, speed: int | None) -> None:
         self.speed.blockSignals(True)
@@ -176,8 +181,7 @@ class FocusBox(QGroupBox):
         self._say(words(error), bad=True)
 
     def _say(self, text: str, *, bad: bool = False) -> None:
-        self.words.setText(text)
-        self.words.setStyleSheet("color: #e5534b" if bad else "color: gray")
+        self.words.say(text, bad=bad)
         self.words.setVisible(bool(text))
 
 
@@ -187,6 +191,7 @@ def _autofocus(camera: str, device: Camera, first: int, last: int, step: int) ->
     problem = ""
     try:
         device.autofocus(first, last, step)
-    except Exception as error:  # noqa: BLE001 (told in words)
+    except Exception as error:  # noqa: BLE001 (a thread boundary: told in words)
+        note(error)
         problem = words(error)
     return camera, time.monotonic() - begun, problem

@@ -95,10 +95,11 @@ class SettingsForm(QTabWidget):
             if name not in keep and not field.busy:
                 field.show_value(settings[name].value)
 
-    def clear_notes(self) -> None:
-        """Say nothing about any setting any more."""
+    def begin_anew(self) -> None:
+        """Be about another camera: say nothing about any setting, and give up what was being typed."""
         for field in self._fields.values():
             field.say("")
+            field.let_go()
 
     def show_result(self, name: str, result: SetResult, *, newer: bool) -> None:
         """Show what became of a value: what the camera has now, and in words what was refused.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from qtpy.QtCore import QObject, Signal
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["Freeze", "FreezeButton"]
 
 KEY: Final = "Space"
+_all: Final[weakref.WeakSet[Freeze]] = weakref.WeakSet()
+"""All there are; touched by the thread that draws."""
 
 
 class Freeze(QObject):
@@ -47,6 +50,7 @@ class Freeze(QObject):
         self._viewer: Any = viewer
         self._bound: Any = None
         self._before: Any = None
+        _all.add(self)
         session.live_changed.connect(self._live_changed)
 
     def toggle(self, *_: object) -> None:
@@ -88,6 +92,9 @@ class Freeze(QObject):
             return
         now = self._viewer.bind_key(KEY, None)
         back = self._before if now is self._bound else now  # another widget may have taken it meanwhile
+        for each in _all:  # what is given back there later must not be ours, which is over
+            if each._before is self._bound:
+                each._before = self._before
         if back is not None:
             self._viewer.bind_key(KEY, back)
         self._bound = self._before = None

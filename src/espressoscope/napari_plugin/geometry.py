@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from espressoscope.napari_plugin.pictures import Scale
     from espressoscope.napari_plugin.session import LiveSession
 
-__all__ = ["Geometry", "Planned"]
+__all__ = ["MOSAIC", "Geometry", "Planned"]
 
 USUAL: Final = (480, 640)
 """Height and width of a picture before the first has come."""
 MOSAIC: Final = "mosaic"
+"""Key of the layer that shows all cameras."""
 QUICK_PIXELS: Final = 200_000
 """A single camera's board of so many pixels is made at once; a larger one on another thread."""
 LABEL_SHARE: Final = 14
@@ -59,15 +60,15 @@ class _Wanted(NamedTuple):
     places: tuple[tuple[str, tuple[int, int]], ...]
 
 
-def _make(wanted: _Wanted, before: Board | None) -> Board:
+def _make(wanted: _Wanted, before: Sequence[Board]) -> Board:
     board = Board(wanted.names, wanted.tile, wanted.columns, dict(wanted.places))
-    if before is not None:
-        board.inherit(before)
+    for each in before:
+        board.inherit(each)
     board.take()
     return board
 
 
-def _make_or_say(wanted: _Wanted, before: Board | None) -> Board | Exception:
+def _make_or_say(wanted: _Wanted, before: Sequence[Board]) -> Board | Exception:
     """Make a board; an error comes back too, so that it can be made anew."""
     try:
         return _make(wanted, before)
@@ -131,21 +132,11 @@ class Geometry:
         """Give the fraction at which a camera's pictures are decoded."""
         return 1 if full else self._scales.get(name, 2)
 
-    def label_height(self, board: Board, viewer: Any) -> int:
+    def label_height(self, live: LiveLayer, viewer: Any) -> int:
         """Give the height of a label in a tile's pixels."""
-        tile = board.tile[0]
-        screen = LABEL_SCREEN_PX * board.shown.shape[1] / max(1.0, self._screen_width(board, viewer))
-        return int(max(8, min(tile / 4, max(tile / LABEL_SHARE, screen))))
-
-    def _screen_width(self, board: Board, viewer: Any) -> float:
-        name = board.names[0] if board.names else ""
-        full = self._size(name).full[1] * self._um([name])
-        return float(full * board.columns * viewer.scene.camera.zoom)
-
-    def _um(self, names: Sequence[str]) -> float:
-        """World units of a pixel: um where it is known of all cameras, else pixels."""
-        known = {self._session.look(name).pixel_um for name in names}
-        return next(iter(known)) or 1.0 if len(known) == 1 else 1.0
+        tile, wide = live.board.tile[0], live.board.shown.shape[1]
+        on_screen = max(1.0, live.place.width * float(viewer.scene.camera.zoom))
+        return int(max(8, min(tile / 4, max(tile / LABEL_SHARE, LABEL_SCREEN_PX * wide / on_screen))))
 
     def knows(self, names: Sequence[str]) -> bool:
         """Tell whether a picture of each camera has come."""
@@ -188,7 +179,7 @@ class Geometry:
             um = (self._session.look(mosaic[0]).pixel_um or 1.0) if measured else 1.0
             if fit:
                 zoom = self._fitting_zoom(mosaic, um, viewer)
-            planned, wide = self._plan_mosaic(mosaic, layers.get(MOSAIC), um, unit, zoom, viewer, fit, left)
+            planned, wide = self._plan_mosaic(mosaic, layers, um, unit, zoom, viewer, fit, left)
             beside += wide
             if planned is not None:
                 plan[MOSAIC] = planned
@@ -204,7 +195,7 @@ class Geometry:
             live = layers.get(name)
             board = live.board if live is not None and live.board.tile == size.came else None
             if board is None:
-                board = self._board(name, _Wanted((name,), size.came, 1, ()), live.board if live else None)
+                board = self._board(name, _Wanted((name,), size.came, 1, ()), layers)
             if board is None:
                 continue
             each = pixel[name] * size.full[1] / size.came[1]
@@ -228,7 +219,7 @@ class Geometry:
     def _plan_mosaic(
         self,
         names: Sequence[str],
-        live: LiveLayer | None,
+        layers: Mapping[str, LiveLayer],
         um: float,
         unit: str,
         zoom: float,
@@ -236,18 +227,22 @@ class Geometry:
         fit: bool,
         left: float,
     ) -> tuple[Planned | None, float]:
+        live = layers.get(MOSAIC)
         height, width = size = self._common_size(names)
-        scale = mosaic_scale(len(names), size, width * um * zoom if live is not None or fit else None)
+        places = self._wells(names)
+        count = len(names)
+        if places:  # free wells have pixels, too
+            count = max(count, self._plate_columns(places) * (1 + max(row for row, _ in places.values())))
+        scale = mosaic_scale(count, size, width * um * zoom if live is not None or fit else None)
         tile = -(-height // scale), -(-width // scale)
         board = live.board if live is not None else None
-        places = self._wells(names)
         if (
             board is None
             or board.tile != tile
             or set(board.names) != set(names)
             or any(board.place(name) != place for name, place in places.items())
         ):
-            board = self._new_mosaic(names, tile, size, board)
+            board = self._new_mosaic(names, tile, size, layers)
             if board is None:
                 return None, 0.0
         each = um * width / tile[1]
@@ -260,32 +255,52 @@ class Geometry:
         return Planned(board, _geometry(each, 0.0, left, unit)), beside
 
     def _wells(self, names: Sequence[str]) -> dict[str, tuple[int, int]]:
-        """Give where cameras stand on a plate; nothing unless all do, each in a well of its own."""
+        """Give where those cameras stand that are on a plate; the first of those in the same well."""
         known = self._session.places
-        places = {name: known[name] for name in names if name in known}
-        return places if len(places) == len(names) == len(set(places.values())) else {}
+        first = {known[name]: name for name in reversed(names) if name in known}
+        return {name: place for place, name in first.items()}
+
+    def _plate_columns(self, wells: Mapping[str, tuple[int, int]]) -> int:
+        return max(self._session.plate_columns, 1 + max(column for _, column in wells.values()))
 
     def _new_mosaic(
-        self, names: Sequence[str], tile: tuple[int, int], size: tuple[int, int], before: Board | None
+        self,
+        names: Sequence[str],
+        tile: tuple[int, int],
+        size: tuple[int, int],
+        layers: Mapping[str, LiveLayer],
     ) -> Board | None:
-        """Give a mosaic that has been made, or have it made: that costs up to 100 ms."""
-        places = self._wells(names)
-        if places:
-            columns = max(self._session.plate_columns, 1 + max(column for _, column in places.values()))
+        """Give a mosaic that has been made, or have it made: that costs up to 100 ms.
+
+        Cameras stay where they are; where there is no room for all, columns and rows are added.
+        """
+        wells = self._wells(names)
+        before = layers[MOSAIC].board if MOSAIC in layers else None
+        if wells:
+            columns = self._plate_columns(wells)
         elif before is not None and len(names) <= before.cells:
             columns = before.columns
-            places = {name: before.place(name) for name in before.names if name in names}
         else:
-            columns, places = choose_grid(len(names), size).columns, {}
+            columns = max(choose_grid(len(names), size).columns, before.columns if before is not None else 1)
+        places = dict(wells)
+        if before is not None:
+            stay = {name: before.place(name) for name in before.names if name in names and name not in wells}
+            free = {place for place in stay.values() if place[1] < columns}.difference(wells.values())
+            places.update({name: place for name, place in stay.items() if place in free})
         return self._board(
-            MOSAIC, _Wanted(tuple(names), tile, columns, tuple(sorted(places.items()))), before
+            MOSAIC, _Wanted(tuple(names), tile, columns, tuple(sorted(places.items()))), layers
         )
 
-    def _board(self, key: str, wanted: _Wanted, before: Board | None) -> Board | None:
-        """Give a board that has been made, or have it made: UXGA takes up to 300 ms."""
+    def _board(self, key: str, wanted: _Wanted, layers: Mapping[str, LiveLayer]) -> Board | None:
+        """Give a board that has been made, or have it made: UXGA takes up to 300 ms.
+
+        It shows what there is of its cameras already: nothing new comes while the view stands still.
+        """
         made = self._made.get(key)
         if made is not None and made[0] == wanted:
             return made[1]
+        # What its own layer shows last: that goes before what others show.
+        before = [layers[each].board for each in sorted(layers, key=key.__eq__)]
         if len(wanted.names) == 1 and wanted.tile[0] * wanted.tile[1] <= QUICK_PIXELS:
             self._made[key] = wanted, _make(wanted, before)
             return self._made[key][1]

@@ -7,10 +7,8 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
-    QComboBox,
-    QFileDialog,
     QFormLayout,
     QHBoxLayout,
     QLabel,
@@ -20,6 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from espressoscope.napari_plugin.controls import Browse, Whose, Words, first_of
 from espressoscope.napari_plugin.hook_source import HookSourceError, Wanted, load
 from espressoscope.napari_plugin.processing import HookRunner, hung_functions
 
@@ -31,7 +30,6 @@ __all__ = ["HookPanel"]
 
 TELL_MS: Final = 250
 SLOW_LOAD_S: Final = 3.0
-_ALL, _CHOSEN = range(2)
 _ABOUT: Final = (
     "Shows what your function makes of the live pictures. It is called with a frame, and with the picture "
     "where it takes two arguments: the newest one of each camera, decoded as finely as it is shown, before "
@@ -62,31 +60,27 @@ class HookPanel(QWidget):
         self._session = session
         self._loading_since: float | None = None
         self._only: list[str] | None = None
+        self._refused = ""
         self.runner: HookRunner | None = None
-        about = QLabel(_ABOUT)
-        about.setWordWrap(True)
-        about.setStyleSheet("color: gray")
+        about = Words(_ABOUT, quiet=True)
         self.source = QLineEdit()
         self.source.setPlaceholderText("file.py:function or module:function")
-        browse = QPushButton("…")
-        browse.setToolTip("Choose a file")
-        browse.setFixedWidth(browse.fontMetrics().horizontalAdvance("…") + 24)
-        self.scope = QComboBox()
-        self.scope.addItems(["", ""])
+        self.browse = Browse(
+            "A file with your function", self.source.setText, kinds="Python (*.py)", tip="Choose a file"
+        )
+        self.scope = Whose(session)
         self.low, self.high = QLineEdit(), QLineEdit()
         for box, word, extreme in ((self.low, "black", "lowest"), (self.high, "white", "highest")):
-            box.setPlaceholderText(f"the {extreme} value")
+            box.setPlaceholderText(f"{extreme} value")
             box.setToolTip(
                 f"The value shown {word}, for results that are not uint8; empty: the {extreme} one"
             )
         self.start = QPushButton("Start")
         self.stop = QPushButton("Stop")
-        self.words = QLabel()
-        self.words.setWordWrap(True)
-        self.words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.words = Words()
         line, values, buttons = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
         line.addWidget(self.source, 1)
-        line.addWidget(browse)
+        line.addWidget(self.browse)
         for widget in (self.low, QLabel("white is"), self.high):
             values.addWidget(widget)
         buttons.addWidget(self.start)
@@ -107,30 +101,12 @@ class HookPanel(QWidget):
         self.start.clicked.connect(self.load)
         self.source.returnPressed.connect(self.load)
         self.stop.clicked.connect(self.end)
-        browse.clicked.connect(self._browse)
         session.camera_added.connect(self._added)
-        session.camera_removed.connect(self._scopes)
-        session.selection_changed.connect(self._scopes)
-        self._scopes()
         self._show_buttons()
 
-    # ---- whose pictures -------------------------------------------------------------------------------
-
-    def _scopes(self, *_: object) -> None:
-        self.scope.setItemText(_ALL, "all cameras")
-        self.scope.setItemText(_CHOSEN, f"the {len(self._session.selected)} chosen in the table")
-
     def _added(self, name: str) -> None:
-        if self.runner is not None and self._only is None:
+        if self.runner is not None and (self._only is None or name in self._only):
             self._session.pictures.set_hook(name, self.runner)
-        self._scopes()
-
-    def _browse(self) -> None:
-        dialog = QFileDialog(self, "A file with your function", "", "Python (*.py)")
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-        dialog.fileSelected.connect(self.source.setText)
-        dialog.finished.connect(dialog.deleteLater)
-        dialog.open()
 
     # ---- starting and stopping ------------------------------------------------------------------------
 
@@ -139,21 +115,23 @@ class HookPanel(QWidget):
         try:
             wanted = Wanted(self.source.text())
             fixed = self._fixed()
+            if self.scope.only == []:
+                raise ValueError("No camera is chosen: click one in the table, or take all")
         except (HookSourceError, ValueError) as error:
-            self._say(str(error), bad=True)
+            self.words.say(str(error), bad=True)
             return
         if self._loading_since is not None:
-            self._say("The file is still being loaded: its own code has not come to an end", bad=True)
+            self.words.say("The file is still being loaded: its own code has not come to an end", bad=True)
             return
         if hung_functions():
-            self._say(
+            self.words.say(
                 "A function that hung has not returned yet: no other one is started before. "
                 "If it never does, restart napari",
                 bad=True,
             )
             return
         self._loading_since = time.monotonic()
-        self._say(f"Loading {wanted.place} …")
+        self.words.say(f"Loading {wanted.place} …")
         self._timer.start()
         self._show_buttons()
         threading.Thread(
@@ -177,13 +155,17 @@ class HookPanel(QWidget):
 
     def _loaded(self, made: HookRunner | str) -> None:
         self._loading_since = None
+        self._refused = ""
         if isinstance(made, str):
-            self._say(made, bad=True)  # the one at work, if any, goes on
+            self.words.say(made, bad=True)
             if self.runner is None:
                 self._timer.stop()
+            else:
+                self._refused = f"{made}\nWhat was loaded before goes on. "
+                self._tell()
         else:
             self._let_go()
-            self._only = self._session.selected if self.scope.currentIndex() == _CHOSEN else None
+            self._only = self.scope.only
             self.runner = made
             for name in self._session.names if self._only is None else self._only:
                 self._session.pictures.set_hook(name, made)
@@ -193,8 +175,10 @@ class HookPanel(QWidget):
     def end(self) -> None:
         """Show pictures as they are again."""
         self._let_go()
+        self._refused = ""
         self._timer.stop()
-        self._say("Stopped" + (": a thread is left to a function that hangs" if hung_functions() else ""))
+        left = ": a thread is left to a function that hangs" if hung_functions() else ""
+        self.words.say(f"Stopped{left}")
         self._show_buttons()
 
     def _let_go(self) -> None:
@@ -217,12 +201,14 @@ class HookPanel(QWidget):
         if since is not None:
             for_s = time.monotonic() - since
             if for_s > SLOW_LOAD_S:
-                self._say(f"Still loading, for {for_s:.0f} s: the file's own code takes so long", bad=True)
+                self.words.say(
+                    f"Still loading, for {for_s:.0f} s: the file's own code takes so long", bad=True
+                )
         elif runner is None:
             return
         elif runner.given_up:
             left = hung_functions()
-            self._say(
+            self.words.say(
                 f"{runner.given_up}. "
                 + (
                     f"{left} {'thread is' if left == 1 else 'threads are'} left to it until it returns"
@@ -232,21 +218,21 @@ class HookPanel(QWidget):
                 bad=True,
             )
         else:
-            text = f"{runner.name}: {runner.calls} pictures, {runner.mean_ms:.1f} ms each"
+            whose = "" if self._only is None else f" on {first_of(self._only)}"
+            text = (
+                f"{self._refused}{runner.name}{whose}: {runner.calls} pictures, {runner.mean_ms:.1f} ms each"
+            )
             if runner.errors:
                 text += f", {runner.errors} errors"
-            if runner.last_error:
-                text += f"; the last: {runner.last_error}"
+            failing = runner.failing
+            if failing:
+                names = sorted(failing)
+                text += f"; fails for {first_of(names)}: {failing[names[0]]}"
             elif runner.ranges:
                 low = min(each[0] for each in runner.ranges.values())
                 high = max(each[1] for each in runner.ranges.values())
                 text += f"; {low:.4g} is black, {high:.4g} white"
-            self._say(text, bad=bool(runner.last_error))
-
-    def _say(self, text: str, *, bad: bool = False) -> None:
-        if self.words.text() != text:
-            self.words.setText(text)
-        self.words.setStyleSheet("color: #e5534b" if bad else "")
+            self.words.say(text, bad=bool(failing or self._refused))
 
 
 def _load(wanted: Wanted, fixed: Range | None, session: LiveSession, told: weakref.WeakMethod[Any]) -> None:

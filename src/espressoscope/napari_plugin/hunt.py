@@ -42,6 +42,7 @@ class Hunt:
         self._progress = progress
         self._ended = ended
         self._search: Search | None = None
+        self._leaving: list[Search] = []
 
     @property
     def under_way(self) -> bool:
@@ -81,13 +82,15 @@ class Hunt:
         """End it; what has been found stays found."""
         search, self._search = self._search, None
         if search is not None:
-            # Its end waits for the thread that searches.
-            if not self._calls.run(search.cancel, quiet=True):
+            # Its end waits for the thread that searches. A call that waits is dropped with the session.
+            if self._calls.run(search.cancel, lambda _: self._leaving.remove(search), quiet=True):
+                self._leaving.append(search)
+            else:
                 search.cancel()
             self._ended([])
 
     def close(self) -> None:
         """End it without a word; waits a moment for the thread that searches."""
         search, self._search = self._search, None
-        if search is not None:
-            search.cancel()
+        for each in (*self._leaving, *([search] if search is not None else [])):
+            each.cancel()  # twice does nothing

@@ -6,8 +6,10 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from espressoscope.napari_plugin.layout import Place
+
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     import napari
     import numpy as np
@@ -15,13 +17,17 @@ if TYPE_CHECKING:
 
     from espressoscope.napari_plugin.board import Board
 
-__all__ = ["WAITING", "LiveLayer"]
+__all__ = ["NO_SNAP", "READY", "WAITING", "LiveLayer", "match_units", "seen_of"]
 
 THUMBNAIL_S: Final = 2.0
 """From one thumbnail of a layer to the next, in seconds: napari draws its list of layers anew with each."""
 
 WAITING: Final = "waiting"
 """Metadata of a layer that stands for cameras until they are there."""
+READY: Final = "ready"
+"""Metadata of the layer that waits for cameras."""
+NO_SNAP: Final = "no snap yet"
+"""Metadata of the layer that waits for snapped pictures."""
 
 
 class LiveLayer:
@@ -71,6 +77,7 @@ class LiveLayer:
             self._change(geometry, board.shown)
             if not layer.visible:
                 layer.visible = True
+            match_units(viewer)
             return
         self.layer = viewer.add_image(
             board.shown,
@@ -81,12 +88,14 @@ class LiveLayer:
             cache=False,
             **geometry,
         )
+        match_units(viewer)
 
     @property
-    def right(self) -> float:
-        """Where it ends in the world, to the right."""
-        each, x = float(self._geometry["scale"][1]), float(self._geometry["translate"][1])
-        return x + (float(self.board.shown.shape[1]) - 0.5) * each
+    def place(self) -> Place:
+        """What it covers of the world."""
+        (high, wide), (y, x) = self._geometry["scale"], self._geometry["translate"]
+        height, width = self.board.shown.shape[:2]
+        return Place(y - high / 2, x - wide / 2, height * high, width * wide)
 
     def show(self, board: Board, geometry: dict[str, Any]) -> None:
         """Show another board, or the same one elsewhere."""
@@ -103,6 +112,7 @@ class LiveLayer:
         self._geometry = geometry
         if geometry["units"] != before.get("units"):
             layer.units = geometry["units"]
+            match_units(self._viewer)
         changes = [(key, geometry[key]) for key in ("scale", "translate") if geometry[key] != before.get(key)]
         if shown is not None:
             changes.append(("data", shown))
@@ -148,6 +158,33 @@ class LiveLayer:
         if not (-0.5 <= y < height - 0.5 and -0.5 <= x < width - 0.5):
             return None
         return self.board.at(y + 0.5, x + 0.5)
+
+
+def seen_of(viewer: napari.Viewer, layers: Iterable[LiveLayer]) -> float:
+    """Give the share of the canvas that these layers take, which do not cover each other."""
+    camera, (high, wide) = viewer.scene.camera, viewer.canvas.size
+    (middle_y, middle_x), zoom = camera.center[-2:], camera.zoom
+    seen = 0.0
+    for y, x, height, width in (live.place for live in layers):
+        top, left = (y - middle_y) * zoom + high / 2, (x - middle_x) * zoom + wide / 2
+        rows = min(high, top + height * zoom) - max(0.0, top)
+        seen += max(0.0, rows) * max(0.0, min(wide, left + width * zoom) - max(0.0, left))
+    return float(seen / max(1.0, high * wide))
+
+
+def match_units(viewer: Any) -> None:
+    """Give layers that wait the units of live ones, where these are of one mind.
+
+    napari's scale bar knows of no unit as soon as layers differ, hidden ones too.
+    """
+    abouts = [(layer, layer.metadata.get("espressoscope")) for layer in viewer.layers]
+    live = {layer.units[-2:] for layer, about in abouts if isinstance(about, dict) and about.get("live")}
+    if len(live) != 1:
+        return
+    (units,) = live
+    for layer, about in abouts:
+        if about in (WAITING, READY, NO_SNAP) and layer.units[-2:] != units:
+            layer.units = (*layer.units[:-2], *units)
 
 
 def _geometry_of(layer: Any) -> dict[str, Any]:

@@ -106,6 +106,9 @@ def state_of(age_s: float | None, live: bool, stats: StreamStats | None) -> Tile
     return TileState.FROZEN if stats is not None and stats.frozen else TileState.LIVE
 
 
+_BRIEF: Final = {TileState.FROZEN: "  FROZEN", TileState.NO_SIGNAL: "  NO SIGNAL"}
+
+
 def label_of(
     name: str,
     state: TileState,
@@ -117,16 +120,20 @@ def label_of(
     slow: bool = False,
     waiting_s: float = 0.0,
 ) -> str:
-    """Say in one line what a tile shows; the name gives way where there is room for `most` characters.
+    """Say in one line what a tile shows, in fewer words or with less of the name for `most` characters.
 
     Where it is old because the user's function is `slow`, that is said; where there has been none yet
     (`age_s` None), for how long it has been waited for.
     """
     rest = _rest_of_label(state, age_s, fps, live)
+    brief = _BRIEF.get(state, rest)
     if age_s is None and state is TileState.NO_SIGNAL:
         rest = f"  no picture yet, for {waiting_s:.0f} s" if live else "  no picture yet, not live"
+        brief = "  no picture yet"
     if slow and state is TileState.STALE and live:
-        rest = f"  function too slow: {rest.strip()}"
+        rest = brief = f"  function too slow: {rest.strip()}"
+    if len(name) + len(rest) > most:
+        rest = brief
     room = max(3, most - len(rest))
     return (name if len(name) <= room else f"…{name[1 - room :]}") + rest
 

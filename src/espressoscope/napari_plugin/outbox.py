@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from qtpy.QtCore import QObject, QTimer, Signal
 
 import espressoscope as es
-from espressoscope.napari_plugin.session import words
+from espressoscope.napari_plugin.calls import words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

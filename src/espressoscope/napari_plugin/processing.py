@@ -40,14 +40,16 @@ _FOLLOW: Final = 0.1
 """Share by which the range of values follows, with each picture, when values grow less far apart."""
 
 Range = tuple[float, float]
-_hung: set[threading.Thread] = set()
+_left: dict[threading.Thread, float] = {}
+"""Threads nobody waits for any more, and when each was given its picture."""
 _lock = threading.Lock()
 
 
 def hung_functions() -> int:
     """Count threads of this process in which a function of a user's has not returned."""
+    now = time.perf_counter()
     with _lock:
-        return len(_hung)
+        return sum(now - began >= HUNG_S for began in _left.values())
 
 
 class FunctionError(Exception):
@@ -85,7 +87,7 @@ class _Thread(threading.Thread):
             with _lock:
                 given_up = job.given_up
                 job.done.set()
-                _hung.discard(self)
+                _left.pop(self, None)
             del job
             if given_up:
                 return
@@ -109,12 +111,13 @@ class HookRunner:
     ----------
     calls, errors : int
         Pictures that were given to the function, and how many of them it failed on.
-    last_error : str
-        What went wrong last, with file and line; "" when the last picture went well.
+    failing : dict of str to str
+        By camera: what went wrong with its last picture, with file and line. Never changed, but replaced.
     given_up : str
         Why no picture is given to it any more; "" while it works.
     ranges : dict of str to (float, float)
-        By camera: the values shown black and white, where they are not shown as they are.
+        By camera: the values shown black and white, where they are not shown as they are. Never changed,
+        but replaced.
     mean_ms : float
         Time a picture takes, on average of the last ones.
 
@@ -127,7 +130,7 @@ class HookRunner:
     def __init__(self, function: Callable[..., Any], place: str, fixed: Range | None = None) -> None:
         self.calls = 0
         self.errors = 0
-        self.last_error = ""
+        self.failing: dict[str, str] = {}
         self.given_up = ""
         self.ranges: dict[str, Range] = {}
         self.mean_ms = 0.0
@@ -170,7 +173,8 @@ class HookRunner:
             back = job.result is not None or job.error is not None
             if not back:
                 job.given_up = True
-                _hung.add(thread)
+                # One that is stopped in the middle of a picture may yet return in time.
+                _left[thread] = began if self.closed else -math.inf
         with self._lock:
             self._at_work.discard(job)
             ended = self.closed
@@ -184,15 +188,13 @@ class HookRunner:
             return picture
         if not back:
             raise HungError(self.given_up)
-        self.mean_ms += 0.1 * (1000 * (time.perf_counter() - began) - self.mean_ms)
+        took_ms = 1000 * (time.perf_counter() - began)
+        self.mean_ms += 0.1 * (took_ms - self.mean_ms) if self.mean_ms else took_ms
         if job.error is not None:
-            self._fail(job.error)
-            raise FunctionError(self.last_error)
+            raise FunctionError(self._fail(frame.camera, job.error))
         assert job.result is not None
         shown, values = shown_as(job.result, self._fixed, self.ranges.get(frame.camera))
-        if values is not None:
-            self.ranges = {**self.ranges, frame.camera: values}
-        self.last_error = ""
+        self._done(frame.camera, values)
         return shown
 
     @property
@@ -211,15 +213,25 @@ class HookRunner:
                 thread.jobs.put(None)
             self._idle = []
 
-    def _fail(self, error: BaseException) -> None:
+    def _done(self, camera: str, values: Range | None) -> None:
+        with self._lock:
+            if values is not None:
+                self.ranges = {**self.ranges, camera: values}
+            if camera in self.failing:
+                self.failing = {name: text for name, text in self.failing.items() if name != camera}
+
+    def _fail(self, camera: str, error: BaseException) -> str:
+        text = where(error, self._place)
         with self._lock:
             self.errors += 1
-            self.last_error = where(error, self._place)
+            if self.failing.get(camera) != text:
+                self.failing = {**self.failing, camera: text}
             now = time.monotonic()
             if now < self._may_log_at:
-                return
+                return text
             self._may_log_at = now + _LOG_EVERY_S
         _log.warning("%s failed; further errors are counted", self.name, exc_info=error)
+        return text
 
     def close(self) -> None:
         """Call the function no more, and let go who waits for it; never blocks. Twice does nothing."""

@@ -8,7 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QGridLayout, QGroupBox, QPushButton, QWidget
 
 import espressoscope as es
-from espressoscope.napari_plugin.session import words
+from espressoscope.napari_plugin.calls import note, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 __all__ = ["Outcome", "ProfileBox"]
 
 _FILE = "fleet file"
-"""Lane of what reads and writes it."""
+"""Lane of what reads it. What writes it needs none: `FleetFile.save` keeps what others wrote."""
+_NAME_TIP = "A name for these settings, kept in {}"
+_SAVE_TIP = "Keep the settings of the camera in the form under this name, in {}"
+
+
+class _Profiles(NamedTuple):
+    path: str
+    names: list[str]
 
 
 class Outcome(NamedTuple):
@@ -50,10 +57,10 @@ class ProfileBox(QGroupBox):
         self._camera = ""
         self.name = QComboBox()
         self.name.setEditable(True)
-        self.name.setToolTip("A name for these settings, kept in the fleet file")
+        self.name.setToolTip(_NAME_TIP.format("the fleet file"))
         self.name.lineEdit().setPlaceholderText("name of a profile")
         self.save = QPushButton("Save")
-        self.save.setToolTip("Keep the settings of the camera in the form under this name")
+        self.save.setToolTip(_SAVE_TIP.format("the fleet file"))
         self.apply = QPushButton("Apply")
         self.apply.setToolTip("Give these settings to the cameras that changes go to")
         self.compare = QPushButton("Compare")
@@ -93,11 +100,14 @@ class ProfileBox(QGroupBox):
         self.apply.setEnabled(named)
         self.compare.setEnabled(named)
 
-    def _show(self, names: list[str]) -> None:
+    def _show(self, profiles: _Profiles) -> None:
         text = self.name.currentText()
         self.name.clear()
-        self.name.addItems(names)
+        self.name.addItems(profiles.names)
         self.name.setEditText(text)
+        # Not the one whose cameras were taken in: profiles are for all.
+        self.name.setToolTip(_NAME_TIP.format(profiles.path))
+        self.save.setToolTip(_SAVE_TIP.format(profiles.path))
 
     def _want(self, what: str) -> None:
         self.wanted.emit(what, self.name.currentText().strip())
@@ -116,8 +126,9 @@ class ProfileBox(QGroupBox):
 # ---- on threads of the session -------------------------------------------------------------------------
 
 
-def _profiles() -> list[str]:
-    return sorted(es.FleetFile.load().profiles)
+def _profiles() -> _Profiles:
+    file = es.FleetFile.load()
+    return _Profiles(str(file.path.absolute()), sorted(file.profiles))
 
 
 def _save(profile: str, camera: str, device: Camera) -> Outcome:
@@ -127,7 +138,8 @@ def _save(profile: str, camera: str, device: Camera) -> Outcome:
         file = es.FleetFile.load()
         file.put_profile(profile, settings)
         file.save()
-    except Exception as error:  # noqa: BLE001 (told in words)
+    except Exception as error:  # noqa: BLE001 (a thread boundary: told in words)
+        note(error)
         return Outcome(f"Profile {profile} not saved", camera, error)
     return Outcome(title, camera, {name: es.SetResult(v, v, ok=True) for name, v in settings.items()})
 
@@ -138,6 +150,7 @@ def _do(what: str, profile: str, camera: str, device: Camera) -> Outcome:
         results = device.apply_profile(profile) if what == "apply" else device.compare_profile(profile)
     except KeyError as error:
         return Outcome(title, camera, ValueError(words(error)))
-    except Exception as error:  # noqa: BLE001 (told in words)
+    except Exception as error:  # noqa: BLE001 (a thread boundary: told in words)
+        note(error)
         return Outcome(title, camera, error)
     return Outcome(title, camera, results)

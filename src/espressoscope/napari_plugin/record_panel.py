@@ -11,26 +11,24 @@ from qtpy.QtWidgets import (
     QAbstractItemView,
     QComboBox,
     QDoubleSpinBox,
-    QFileDialog,
     QFormLayout,
     QHBoxLayout,
     QHeaderView,
-    QLabel,
     QLineEdit,
     QPushButton,
     QSpinBox,
     QTabWidget,
-    QToolButton,
     QTreeWidget,
     QTreeWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 
+from espressoscope.napari_plugin.calls import words
+from espressoscope.napari_plugin.controls import BAD, Browse, Whose, Words, tip
 from espressoscope.napari_plugin.mailbox import Soon
 from espressoscope.napari_plugin.run_follower import RunFigures, RunFollower
 from espressoscope.napari_plugin.run_names import default_folder, default_name, next_name, run_path
-from espressoscope.napari_plugin.session import words
 
 if TYPE_CHECKING:
     import espressoscope as es
@@ -39,9 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RecordPanel", "span"]
 
-_ALL, _CHOSEN = range(2)
 _STOPPED, _SECONDS, _FRAMES = range(3)
-_BAD: Final = QBrush(QColor("#e5534b"))
+_BAD: Final = QBrush(QColor(BAD))
 _TITLE, _ON = "Record", "● Record"
 
 
@@ -82,10 +79,7 @@ class RecordPanel(QWidget):
         self.record = QPushButton("Record")
         self.record.setCheckable(True)
         self.record.clicked.connect(self._clicked)
-        self.words, self.room = QLabel(), QLabel()
-        for label in (self.words, self.room):
-            label.setWordWrap(True)
-            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.words, self.room = Words(), Words()
         self.table = _table()
         place, end, form = QHBoxLayout(), QHBoxLayout(), QFormLayout()
         place.addWidget(self.folder, 1)
@@ -107,7 +101,6 @@ class RecordPanel(QWidget):
         layout.addWidget(self.table, 1)
         layout.addStretch()
         self._soon = Soon(self, self._show)
-        session.selection_changed.connect(self._show)
         session.camera_added.connect(self._added)
         session.camera_removed.connect(self._soon.ask)
         self._show()
@@ -116,15 +109,16 @@ class RecordPanel(QWidget):
         self.folder = QLineEdit()
         self.folder.setPlaceholderText(str(default_folder()))
         self.folder.setToolTip("Each recording is a new folder in here")
-        self.browse = QToolButton()
-        self.browse.setText("…")
-        self.browse.setToolTip("Choose the folder")
-        self.browse.clicked.connect(self._browse)
+        self.browse = Browse(
+            "Recordings go to",
+            self.folder.setText,
+            at=lambda: self.folder.text() or str(default_folder().parent),
+            tip="Choose the folder",
+        )
         self.name = QLineEdit()
         self.name.setPlaceholderText("the time, as run-20261231-235959")
         self.name.setToolTip("What the recording is called; none is ever overwritten")
-        self.whom = QComboBox()
-        self.whom.addItems(["", ""])
+        self.whom = Whose(self._session)
         self.until = QComboBox()
         self.until.addItems(["I stop it", "so many seconds", "so many frames"])
         self.until.currentIndexChanged.connect(self._show)
@@ -158,16 +152,13 @@ class RecordPanel(QWidget):
 
     def _show(self, *_: object) -> None:
         """Bring everything in line with what there is and what it does."""
-        chosen, names, on = self._session.selected, self._session.names, self.recording
-        which = ", ".join(chosen[:3]) + (" …" if len(chosen) > 3 else "")
-        self.whom.setItemText(_ALL, f"all ({len(names)})")
-        self.whom.setItemText(_CHOSEN, f"chosen in the table: {which}" if chosen else "chosen in the table")
+        on = self.recording
         self.seconds.setVisible(self.until.currentIndex() == _SECONDS)
         self.frames.setVisible(self.until.currentIndex() == _FRAMES)
         for item in (self.folder, self.browse, self.name, self.whom, self.until, self.seconds, self.frames):
             item.setEnabled(not on)
         self.before.setEnabled(not on)
-        self.record.setEnabled(on or bool(names))
+        self.record.setEnabled(on or bool(self._session.names))
         self.record.setChecked(on)
         self.table.setVisible(bool(self._lines))
         self.room.setVisible(bool(self.room.text()))
@@ -176,17 +167,6 @@ class RecordPanel(QWidget):
             tabs = tabs.parentWidget()
         if tabs is not None and tabs.indexOf(self) >= 0:
             tabs.setTabText(tabs.indexOf(self), _ON if on else _TITLE)
-
-    def _browse(self) -> None:
-        chosen = QFileDialog.getExistingDirectory(
-            self, "Recordings go to", self.folder.text() or str(default_folder().parent)
-        )
-        if chosen:
-            self.folder.setText(chosen)
-
-    def _say(self, text: str, *, bad: bool = False) -> None:
-        self.words.setStyleSheet(f"color: {_BAD.color().name()}" if bad else "")
-        self.words.setText(text)
 
     # ---- the seconds before ---------------------------------------------------------------------------
 
@@ -198,16 +178,17 @@ class RecordPanel(QWidget):
 
     def _keep(self, *_: object) -> None:
         fleet, seconds = self._session.fleet, self.before.value()
-        if fleet is None:
-            return
         if seconds:
-            self._session.run(lambda: fleet.keep(seconds), self._keeps, lane="record", quiet=True)
+            if fleet is not None:
+                self._session.run(lambda: fleet.keep(seconds), self._keeps, lane="record", quiet=True)
         elif self._kept is not None:
             kept, self._kept = self._kept, None
             self._session.run(kept.close, lane="record", quiet=True)
 
     def _keeps(self, keeper: es.FrameKeeper) -> None:
         self._kept = keeper
+        if not self.before.value():  # changed before it came
+            self._keep()
 
     # ---- begin and end --------------------------------------------------------------------------------
 
@@ -223,14 +204,14 @@ class RecordPanel(QWidget):
     def _begin(self) -> None:
         session = self._session
         fleet = session.fleet
-        chosen = session.selected if self.whom.currentIndex() == _CHOSEN else None
+        chosen = self.whom.only
         name = self.name.text().strip() or default_name()
         try:
             path = run_path(self.folder.text(), name)
             if chosen is not None and not chosen:
                 raise ValueError("no camera is chosen: click one in the table, or record all")
         except ValueError as error:
-            self._say(words(error), bad=True)
+            self.words.say(words(error), bad=True)
             return
         if fleet is None or session.closed:
             return
@@ -252,7 +233,7 @@ class RecordPanel(QWidget):
         self._lines.clear()
         self.table.clear()
         self.room.clear()
-        self._say(f"Beginning {path} …")
+        self.words.say(f"Beginning {path} …")
         self._follower = RunFollower(fleet, start, tell, lambda: session.closed)
         self.record.setText("Stop")
         self._show()
@@ -265,19 +246,19 @@ class RecordPanel(QWidget):
         total = f"{figures.frames} frames, {figures.megabytes:.1f} MB, {span(figures.seconds)}"
         lost = f", {figures.missing} missing" if figures.missing else ""
         if not figures.over:
-            self._say(f"Recording to {figures.path}: {total}{lost}")
+            self.words.say(f"Recording to {figures.path}: {total}{lost}")
             left = figures.disk_left_s
-            self.room.setText("" if left is None else f"The disk has room for {span(left)}")
+            self.room.say("" if left is None else f"The disk has room for {span(left)}")
             self._show()
             return
         self._follower = None
         self.record.setText("Record")
         self.room.clear()
         if figures.trouble:
-            kept = f"\n{total}{lost} are whole, in {figures.path}" if figures.frames else ""
-            self._say(figures.trouble + kept, bad=True)
+            kept = f"\n{total} are whole{lost}, in {figures.path}" if figures.frames else ""
+            self.words.say(figures.trouble + kept, bad=True)
         else:
-            self._say(f"Recorded {total}{lost}: {figures.path}")
+            self.words.say(f"Recorded {total}{lost}: {figures.path}")
         if figures.path is not None and self.name.text().strip():
             self.name.setText(next_name(self.name.text().strip()))
         self._show()
@@ -302,15 +283,15 @@ class RecordPanel(QWidget):
             if quiet
             else f"{progress.damaged} damaged" * bool(progress.damaged),
         )
-        tip = (
+        lost_where = (
             f"{progress.missing} never came, {progress.dropped} were let go because the disk was too slow, "
             f"{progress.damaged} came damaged and are kept, marked"
         )
         for column, text in enumerate(cells):
             if item.text(column) != text:
                 item.setText(column, text)
-        item.setToolTip(4, tip)
-        item.setToolTip(5, cells[5])
+        item.setToolTip(4, lost_where)
+        item.setToolTip(5, tip(cells[5]))
         for column, bad in ((4, lost > 0), (5, quiet)):
             item.setForeground(column, _BAD if bad else QBrush())
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QBrush, QColor
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
-    QLabel,
     QTreeWidget,
     QTreeWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 
+from espressoscope.napari_plugin.calls import words
+from espressoscope.napari_plugin.controls import BAD, Words, tip
 from espressoscope.napari_plugin.fields import title_of
-from espressoscope.napari_plugin.session import words
+from espressoscope.napari_plugin.mailbox import Soon
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Report", "summary"]
 
-_BAD: Final = QBrush(QColor("#e5534b"))
+_BAD: Final = QBrush(QColor(BAD))
 _MOST_LINES: Final = 512
+_NAME_PX: Final = 130
+"""Widest name; longer ones are cut in the middle."""
+_MARGIN_PX: Final = 8
 
 
 class Report(QWidget):
@@ -37,8 +41,7 @@ class Report(QWidget):
         super().__init__(parent)
         self._lines: dict[str, QTreeWidgetItem] = {}
         self._bad: set[str] = set()
-        self._title = QLabel()
-        self._title.setWordWrap(True)
+        self._title = Words()
         self._tree = QTreeWidget()
         self._tree.setColumnCount(2)
         self._tree.setHeaderHidden(True)
@@ -49,6 +52,7 @@ class Report(QWidget):
         self._tree.header().setStretchLastSection(True)
         self._tree.setMinimumHeight(70)
         self._tree.setMaximumHeight(150)
+        self._soon = Soon(self, self._fit)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._title)
@@ -76,7 +80,7 @@ class Report(QWidget):
             self._tree.clear()
             self._lines = {}
             self._bad = set()
-            self._title.setText(title)
+            self._title.say(title)
         self.show()
 
     def put(self, camera: str, text: str, *, bad: bool = False) -> None:
@@ -85,15 +89,31 @@ class Report(QWidget):
         if item is None:
             if len(self._lines) >= _MOST_LINES:
                 return
-            item = self._lines[camera] = QTreeWidgetItem([camera, ""])
+            short = self.fontMetrics().elidedText(camera, Qt.TextElideMode.ElideMiddle, _NAME_PX)
+            item = self._lines[camera] = QTreeWidgetItem([short, ""])
+            item.setToolTip(0, tip(camera))
             item.setTextAlignment(0, Qt.AlignmentFlag.AlignTop)
             self._tree.addTopLevelItem(item)
         if item.text(1) != text:
             item.setText(1, text)
-            item.setToolTip(1, text)
+            item.setToolTip(1, tip(text))
+            self._soon.ask()
         item.setForeground(1, _BAD if bad else QBrush())
         (self._bad.add if bad else self._bad.discard)(camera)
         self.show()
+
+    def resizeEvent(self, event: Any) -> None:
+        """Let lines be as high as their words are in the new width."""
+        super().resizeEvent(event)
+        self._soon.ask()
+
+    def _fit(self) -> None:
+        """Give each line the height its words take, which a tree does not do by itself."""
+        width = max(_NAME_PX, self._tree.viewport().width() - self._tree.columnWidth(0) - _MARGIN_PX)
+        metrics, wrap = self._tree.fontMetrics(), int(Qt.TextFlag.TextWordWrap)
+        for item in self._lines.values():
+            high = metrics.boundingRect(0, 0, width, 10_000, wrap, item.text(1)).height()
+            item.setSizeHint(1, QSize(0, max(high, metrics.height())))
 
     def put_results(self, camera: str, results: Mapping[str, SetResult] | Exception) -> None:
         """Say what became of the settings of a camera."""

@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import contextlib
-import logging
+import queue
 import threading
+import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import espressoscope as es
-from espressoscope.napari_plugin.calls import words
+from espressoscope.napari_plugin.calls import note, words
 from espressoscope.napari_plugin.plates import PLATES, plate_places
 from espressoscope.napari_plugin.simulator import Simulator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from espressoscope.napari_plugin.pictures import Pictures, Scale
 
 __all__ = ["MOST_REACHED", "Roster"]
 
-_log = logging.getLogger(__name__)
-
 MOST_REACHED: Final = 16
 """Newcomers that are reached at once; one that does not answer takes 6 s."""
+ORDER_S: Final = 1.0
+"""Longest wait of newcomers that have answered for those that were named before them."""
+_SLICE_S: Final = 0.1
+
+
+class _Reached(NamedTuple):
+    """What came of one newcomer; `name` in the fleet, or `problem`."""
+
+    place: int
+    camera: str | es.CameraInfo | es.Member
+    name: str
+    was_there: bool
+    problem: str
 
 
 class Roster:
@@ -69,88 +81,134 @@ class Roster:
 
     # ---- who comes and goes -------------------------------------------------------------------------
 
-    def add(self, cameras: Sequence[str | es.CameraInfo | es.Member]) -> None:
-        """Take cameras in; of a new fleet they are reached side by side.
+    def add(
+        self,
+        cameras: Sequence[str | es.CameraInfo | es.Member],
+        wells: Mapping[str, tuple[int, int]] | None = None,
+    ) -> None:
+        """Take cameras in; they are reached side by side, and told of in this order.
+
+        Cameras of a fleet file have names, and wait for nobody. The first ones without get theirs when all of
+        them have answered or cannot be reached: it is not to depend on who was quickest.
+
+        Parameters
+        ----------
+        cameras : sequence
+            Addresses, cameras found, members of a fleet file.
+        wells : Mapping of str to (int, int), optional
+            Row and column of members, by the names they have in their file.
 
         Raises
         ------
         ValueError
             Some could not be taken in: which, and why, a line each. The others are.
         """
-        fleet = self.fleet
-        known = set(fleet.names) if fleet is not None else set()
-        problems = self._begin(cameras) if not known else self._join(cameras)
+        is_first = self.fleet is None or not self.fleet.names
+        if is_first and not all(isinstance(camera, es.Member) for camera in cameras):
+            problems = self._begin(cameras)
+        else:
+            if self.fleet is None:
+                self._use(es.Fleet([]))
+            problems = self._join(cameras, wells or {})
         if problems and not self._closed:
             raise ValueError("\n".join(problems))
 
     def _begin(self, cameras: Iterable[str | es.CameraInfo | es.Member]) -> list[str]:
-        problems, good = [], []
+        problems: list[str] = []
+        good: list[str | es.CameraInfo | es.Member] = []
         for camera in cameras:
             try:
                 es.Camera(camera)
             except es.CameraError as error:
                 problems.append(words(error))
             else:
-                good.append(camera)
+                if camera in good:
+                    problems.append(f"{camera} is given twice")
+                else:
+                    good.append(camera)
         if good:
             fresh = es.Fleet(good)
-            with self._streams:
-                self._open = False
-                old, self.fleet, self._view = self.fleet, fresh, None
-            if old is not None:
-                old.close()
-            if self._closed:
-                return []
-            self.fleet.open()
-            self._open = True
-            for name in self.fleet.names:
-                self._joined(name)
-            self._keep_up()
+            self._use(fresh)
+            if self._open:
+                for name in fresh.names:
+                    self._joined(name)
         return problems
 
-    def _join(self, cameras: Iterable[str | es.CameraInfo | es.Member]) -> list[str]:
+    def _use(self, fresh: es.Fleet) -> None:
+        """Take a fleet in place of the one there is, open it, and have it do what is wanted by now."""
+        with self._streams:
+            self._open = False
+            old, self.fleet, self._view = self.fleet, fresh, None
+        if old is not None:
+            old.close()
+        if not self._closed:
+            fresh.open()
+            self._open = True
+            self._keep_up()
+
+    def _join(
+        self, cameras: Sequence[str | es.CameraInfo | es.Member], wells: Mapping[str, tuple[int, int]]
+    ) -> list[str]:
         """Take cameras into a fleet that is open; a dead one holds up nothing else."""
-        waiting = deque(cameras)
-        problems: list[str] = []
+        waiting = deque(enumerate(cameras))
+        reached: queue.SimpleQueue[_Reached] = queue.SimpleQueue()
         threads = [
             threading.Thread(
-                target=self._reach,
-                args=(waiting, problems),
-                name=f"espressoscope-napari-add-{n}",
-                daemon=True,
+                target=self._reach, args=(waiting, reached), name=f"espressoscope-napari-add-{n}", daemon=True
             )
             for n in range(min(len(waiting), MOST_REACHED))
         ]
         for thread in threads:
             thread.start()
+        problems: list[str] = []
+        for one in self._in_turn(reached, len(cameras)):
+            well = wells.get(one.camera.name) if isinstance(one.camera, es.Member) else None
+            if one.problem:
+                problems.append(one.problem)
+            elif one.was_there and well is None:
+                problems.append(f"{one.name} is shown already")
+            else:  # one that was there stands somewhere, as we know by now
+                if well is not None:
+                    self.places = {**self.places, one.name: well}
+                self._joined(one.name)
         for thread in threads:
             thread.join()  # ends: each camera has its timeout, and `close` breaks that off
         self._keep_up()
         return problems
 
-    def _reach(self, waiting: deque[str | es.CameraInfo | es.Member], problems: list[str]) -> None:
+    def _in_turn(self, reached: queue.SimpleQueue[_Reached], count: int) -> Iterator[_Reached]:
+        """Give what is reached in the order asked for; after a while nobody waits for another any more."""
+        patience = time.monotonic() + ORDER_S
+        early: dict[int, _Reached] = {}
+        turn = came = 0
+        while came < count and not self._closed:
+            with contextlib.suppress(queue.Empty):  # a slice: `close` may have come
+                one = reached.get(timeout=_SLICE_S)
+                early[one.place] = one
+                came += 1
+            while early and (turn in early or came == count or time.monotonic() > patience):
+                turn = min(early)
+                yield early.pop(turn)
+                turn += 1
+
+    def _reach(
+        self,
+        waiting: deque[tuple[int, str | es.CameraInfo | es.Member]],
+        reached: queue.SimpleQueue[_Reached],
+    ) -> None:
         while not self._closed and (fleet := self.fleet) is not None:
             try:
-                camera = waiting.popleft()
+                place, camera = waiting.popleft()
             except IndexError:
                 return
             known = set(fleet.names)
             try:
                 name = fleet.add(camera)
-            except (es.CameraError, ValueError) as error:
-                problems.append(words(error))
             except Exception as error:  # noqa: BLE001 (a thread boundary: told in words)
-                _log.exception("a camera could not be added")
-                problems.append(words(error))
+                note(error)
+                reached.put(_Reached(place, camera, "", False, words(error)))
             else:
-                well = self.places.get(camera.name) if isinstance(camera, es.Member) else None
-                if name in known and well is not None:  # it stands somewhere, as we know by now
-                    self.places = {**self.places, name: well}
-                    self._joined(name)
-                elif name in known:
-                    problems.append(f"{name} is shown already")
-                else:
-                    self._joined(name)
+                reached.put(_Reached(place, camera, name, name in known, ""))
 
     def _keep_up(self) -> None:
         """Have those that came stream, or not, as is wanted by now."""
@@ -159,17 +217,27 @@ class Roster:
 
     def add_fleet_file(self, path: str) -> None:
         """Take in all cameras of a fleet file, and their places on plates."""
-        members = list(es.FleetFile.load(path, must_exist=True).members.values())
+        members = es.FleetFile.load(path, must_exist=True).members
         if not members:
             raise ValueError(f"{path} names no camera: espressoscope fleet add ADDRESS adds one")
-        columns, places = plate_places(members)
-        others = {name: place for name, place in self.places.items() if name not in places}
-        if set(others.values()) & set(places.values()):  # another plate: below what is there
-            below = 1 + max(row for row, _ in others.values())
-            places = {name: (below + row, column) for name, (row, column) in places.items()}
+        columns, wells = plate_places(members.values())
+        others = [
+            place
+            for name, place in self.places.items()
+            if not (name in wells and self._shows(name, members[name]))
+        ]
+        if set(others) & set(wells.values()):  # another plate: below what is there
+            below = 1 + max(row for row, _ in others)
+            wells = {name: (below + row, column) for name, (row, column) in wells.items()}
         self.plate_columns = max(columns, self.plate_columns if others else 0)
-        self.places = {**others, **places}
-        self.add(members)
+        self.add(list(members.values()), wells)
+
+    def _shows(self, name: str, member: es.Member) -> bool:
+        """Tell whether the camera of that name is this one: another file may have the same names."""
+        if self.fleet is None or name not in self.fleet.names:
+            return False
+        info = self.fleet[name].info
+        return info.mac == member.mac if info.mac and member.mac else info.url == member.url
 
     def simulate(self, count: int) -> None:
         """Start simulated cameras, as a program of their own, in place of those started before."""
@@ -197,7 +265,8 @@ class Roster:
             simulator = self._simulated.pop(name, None)
             if simulator is not None and simulator not in self._simulated.values():
                 simulator.close()
-                self._simulators.remove(simulator)
+                with contextlib.suppress(ValueError):  # another thread has just removed another one of its
+                    self._simulators.remove(simulator)
 
     # ---- pictures -----------------------------------------------------------------------------------
 

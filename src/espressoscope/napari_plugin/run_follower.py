@@ -12,12 +12,13 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import espressoscope as es
-from espressoscope.napari_plugin.session import words
+from espressoscope.napari_plugin.calls import note, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    import espressoscope as es
 
 __all__ = ["CameraFigures", "RunFigures", "RunFollower"]
 
@@ -139,9 +140,8 @@ class RunFollower:
             finally:
                 recorder.stop()
         except Exception as error:  # noqa: BLE001 (a thread boundary: told in words)
+            note(error)
             trouble = words(error)
-            if not isinstance(error, es.CameraError | ValueError | KeyError | OSError):
-                _log.exception("a recording has failed")
         finally:
             atexit.unregister(self._end_with_program)
         last = self._figures(over=True, trouble=trouble)

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-__all__ = ["default_folder", "default_name", "next_name", "run_path"]
+__all__ = ["default_folder", "default_name", "folder_of", "next_name", "run_path"]
 
 _MOST_CHARS: Final = 80
 # Windows refuses these; a run should be free to travel.
@@ -52,9 +52,22 @@ def run_path(folder: str, name: str) -> Path:
             f"no run can be called {name[:_MOST_CHARS]!r}: use letters, digits, spaces, - and _, "
             f"at most {_MOST_CHARS}"
         )
-    if "\0" in folder:
+    return folder_of(folder) / name
+
+
+def folder_of(text: str) -> Path:
+    """Give the folder somebody has typed; `default_folder` for nothing, and below it what is no whole path.
+
+    Raises
+    ------
+    ValueError
+        There can be no such folder.
+    """
+    text = text.strip()
+    if "\0" in text:
         raise ValueError("there is no such folder")
-    where = Path(folder.strip()).expanduser() if folder.strip() else default_folder()
-    if not where.is_absolute():
-        where = default_folder() / where
-    return where / name
+    try:
+        where = Path(text).expanduser() if text else default_folder()
+    except RuntimeError as error:  # ~name, of nobody here
+        raise ValueError(f"there is no folder {text}: this computer knows no such user") from error
+    return where if where.is_absolute() else default_folder() / where

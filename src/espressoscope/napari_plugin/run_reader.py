@@ -10,6 +10,7 @@ import napari
 import numpy as np
 
 import espressoscope as es
+from espressoscope.napari_plugin.layout import GAP
 from espressoscope.napari_plugin.run_layers import ABOUT, layers_of
 
 if TYPE_CHECKING:
@@ -64,10 +65,32 @@ def read_run(path: str | list[str]) -> list[tuple[Any, ...]]:
     if viewer is not None:
         clock = next((found for layer in viewer.layers if (found := _clock_of(layer))), None)
         clock = clock or RunClock(viewer)
-        clock.expect(len(layers))
+        clock.expect(len(layers), _keep_apart(layers, viewer))
         for _, attributes, _ in layers:
             attributes["metadata"][ABOUT][_CLOCK] = clock  # what is connected is held weakly
     return list(layers)
+
+
+def _keep_apart(layers: list[tuple[Any, dict[str, Any], str]], viewer: Any) -> bool:
+    """Put a recording to the left of live cameras, its name with it; false where there are none.
+
+    In their place it would look live, and hide that one of them has no signal.
+    """
+    abouts = [layer.metadata.get("espressoscope") for layer in viewer.layers]
+    if not any(isinstance(about, dict) and about.get("live") for about in abouts):
+        return False
+    runs = [layer for layer in viewer.layers if ABOUT in layer.metadata]
+    end = min([0.0, *(float(layer.extent.world[0][-1] - layer.scale[-1] / 2) for layer in runs)])
+    wide = 0.0
+    for data, attributes, _ in layers:
+        array = data[0] if isinstance(data, list) else data
+        each = attributes["scale"][2]
+        wide = max(wide, attributes["translate"][2] + (array.shape[2] - 0.5) * each)
+    for _, attributes, _ in layers:
+        time, y, x = attributes["translate"]
+        attributes["translate"] = (time, y, x + end - (1 + GAP) * wide)
+        attributes["name"] = f"{attributes['name']} of {Path(attributes['metadata'][ABOUT]['run']).name}"
+    return True
 
 
 def _clock_of(layer: Any) -> RunClock | None:
@@ -94,10 +117,10 @@ class RunClock:
         viewer.layers.events.inserted.connect(self._inserted)
         viewer.layers.events.removed.connect(self.show)
 
-    def expect(self, count: int) -> None:
-        """Have the whole view fitted when so many layers have come, where there is nothing else."""
+    def expect(self, count: int, always: bool = False) -> None:
+        """Have the whole view fitted when so many layers have come; `always`, or into an empty viewer."""
         viewer = self._viewer()
-        self._expected = count if viewer is not None and not viewer.layers else 0
+        self._expected = count if viewer is not None and (always or not viewer.layers) else 0
 
     def _inserted(self, _: object = None) -> None:
         viewer = self._viewer()

@@ -15,9 +15,9 @@ from qtpy.QtCore import QObject, Qt, QTimer, Signal
 from espressoscope.napari_plugin.beside import Beside
 from espressoscope.napari_plugin.framing import fit_view
 from espressoscope.napari_plugin.freeze import Freeze
-from espressoscope.napari_plugin.geometry import Geometry
+from espressoscope.napari_plugin.geometry import MOSAIC, Geometry
 from espressoscope.napari_plugin.judging import Judging
-from espressoscope.napari_plugin.layers import WAITING, LiveLayer
+from espressoscope.napari_plugin.layers import WAITING, LiveLayer, seen_of
 from espressoscope.napari_plugin.layout import LAYERS_MOST
 from espressoscope.napari_plugin.mailbox import application, delete_soon
 from espressoscope.napari_plugin.pace import Pace
@@ -42,10 +42,10 @@ SETTLE_MS: Final = 120
 """After the last change of zoom or of the cameras, before what is shown is arranged anew."""
 FIRST_S: Final = 1.0
 """Longest wait for a picture of every camera before the first layers are shown: their sizes decide."""
+LEAST_SEEN: Final = 0.15
+"""Share of the canvas: where less is left of what was seen, all is brought into view."""
 _TURNS: Final = 8
 """In so many parts is the age of all pictures looked at: one label costs half a millisecond."""
-MOSAIC: Final = "mosaic"
-"""Key of the layer that shows all cameras."""
 
 
 class Screen(QObject):
@@ -87,6 +87,7 @@ class Screen(QObject):
         self._hidden: set[str] = set()
         self._closed = False
         self._fit: tuple[Any, ...] | None = None
+        self._aim: str | None = None
         self._beside = Beside(self, viewer)
         self._first_at: float | None = None
         self._stock = Stock(session, viewer, self._ready)
@@ -174,7 +175,7 @@ class Screen(QObject):
         """Look at the age of some pictures, and write what there is to be said; all have their turn."""
         self._turn += 1
         for key, live in tuple(self.layers.items()):
-            height = self._geometry.label_height(live.board, self._viewer)
+            height = self._geometry.label_height(live, self._viewer)
             for name in live.board.names[self._turn % _TURNS :: _TURNS]:
                 self.judging.write(key, live, name, height, always=key == MOSAIC)
         self._pace.soon()
@@ -187,7 +188,10 @@ class Screen(QObject):
 
     def _freeze_changed(self, _: str) -> None:
         self._judge_all()
-        for _turn in range(_TURNS):  # what is written must not come late
+        self._write_all()
+
+    def _write_all(self) -> None:
+        for _ in range(_TURNS):  # that the picture stands still must not be told late
             self._judge()
 
     # ---- what is shown where ------------------------------------------------------------------------
@@ -212,16 +216,14 @@ class Screen(QObject):
         """Make layers what they should be, for the cameras there are, their sizes and the zoom."""
         if self._closed:
             return
-        names = self._session.names
-        many = len(names) > LAYERS_MOST
-        singles = [name for name in (self._pinned if many else names) if name not in self._hidden]
-        mosaic = names if many and MOSAIC not in self._hidden else []
+        names, keys, layers = self._session.names, self._keys(), self.layers
         if names and self._is_early(names):
             self._settle.start()
             return
-        fit = (self._fit is None or self._fit == self._view()) and not self._pinned
-        left = self._beside.left()
-        plan = self._geometry.plan(singles, mosaic, self.layers, self._viewer, fit=fit, left=left)
+        mosaic = names if len(names) > LAYERS_MOST and MOSAIC not in self._hidden else []
+        fit = self._fit in (None, self._view()) and not (self._pinned and len(names) > LAYERS_MOST)
+        seen, left = seen_of(self._viewer, layers.values()), self._beside.left()
+        plan = self._geometry.plan(keys[bool(mosaic) :], mosaic, layers, self._viewer, fit=fit, left=left)
         if plan is None:  # the mosaic is being made, and tells when it is there
             return
         self._boards = {
@@ -230,11 +232,21 @@ class Screen(QObject):
         self._make_layers(plan)
         for name in names:
             self._session.set_scale(name, self._geometry.scale(name, name in self._pinned))
-        if fit and plan:
+        if self._aim in layers:
+            self.fit(self._aim)
+        elif plan and (fit or seen_of(self._viewer, layers.values()) < min(LEAST_SEEN, seen / 2)):
             self.fit()
         self._beside.tell()
         self._judge_all()
+        if self.freeze.at:
+            self._write_all()
         self.arranged.emit()
+
+    def _keys(self) -> list[str]:
+        """Give the layers there should be: the mosaic, and cameras."""
+        names = self._session.names
+        keys = [MOSAIC, *self._pinned] if len(names) > LAYERS_MOST else names
+        return [key for key in keys if key not in self._hidden]
 
     def _is_early(self, names: list[str]) -> bool:
         """Tell whether it is better to wait a moment with the first layers."""
@@ -286,12 +298,15 @@ class Screen(QObject):
             self.arrange_soon()
 
     def fit(self, key: str | None = None) -> None:
-        """Bring all layers into view, also those of other widgets, or one of them."""
-        live = None if key is None else self.layers.get(key)
-        layers = [live.layer] if live is not None else [each.layer for each in self.layers.values()]
+        """Bring all layers that stay into view, also those of other widgets, or one when it is made."""
+        keys = self._keys()
+        self._aim = key if key in keys and key not in self.layers else None
+        stay = {each: live for each, live in self.layers.items() if each in keys}
+        live = None if key is None else stay.get(key)
+        layers = [live.layer] if live is not None else [each.layer for each in stay.values()]
         if layers and live is None:
             layers += self._beside.others()
-        if layers:
+        if layers and self._aim is None:
             fit_view(self._viewer, layers)
             self._fit = self._view() if live is None else ()
 
@@ -315,6 +330,7 @@ class Screen(QObject):
         if len(self._session.names) <= LAYERS_MOST:
             self._hidden.discard(MOSAIC)
         self._hidden.discard(name)
+        self._aim = None if self._aim == name else self._aim
         if name in self._pinned:
             self._pinned.remove(name)
         self.arrange_soon()
@@ -326,13 +342,12 @@ class Screen(QObject):
         self._judge_all()
 
     def _layer_removed(self, event: Any) -> None:
-        if event.value is self._stock.spare:
-            self._stock.take()
         for key, live in tuple(self.layers.items()):
             if live.layer == event.value:  # by the user: it is not to come back by itself
                 del self.layers[key]
                 if key in self._pinned:
                     self._pinned.remove(key)
+                    self._fit = None if self._fit == () else self._fit  # it was what was looked at
                 else:
                     self._hidden.add(key)
                     self._session.said.emit(

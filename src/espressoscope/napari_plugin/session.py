@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from qtpy.QtCore import QObject, Signal
 
-from espressoscope.napari_plugin.calls import Calls, words
+from espressoscope.napari_plugin.calls import Calls
 from espressoscope.napari_plugin.figures import CameraState, Figures
 from espressoscope.napari_plugin.hunt import Hunt
 from espressoscope.napari_plugin.mailbox import Mailbox, application, delete_soon
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import espressoscope as es
     from espressoscope.napari_plugin.pictures import Scale
 
-__all__ = ["CameraState", "LiveSession", "words"]
+__all__ = ["CameraState", "LiveSession"]
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
@@ -256,9 +256,9 @@ class LiveSession(QObject):
     def set_live(self, live: bool) -> None:
         """Ask for pictures of all cameras, or let their streams go."""
         if live != self._live and not self._closed.is_set():
-            self._live = live
-            self.run(lambda: self._roster.set_live(live), lane=LIVE)
-            self.live_changed.emit(live)
+            if self.run(lambda: self._roster.set_live(live), lane=LIVE):
+                self._live = live
+            self.live_changed.emit(self._live)  # as before where too much waits: a button shows it again
 
     # ---- searching ----------------------------------------------------------------------------------
 

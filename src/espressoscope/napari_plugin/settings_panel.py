@@ -10,11 +10,11 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
     QHBoxLayout,
-    QLabel,
     QMessageBox,
     QPushButton,
     QVBoxLayout,
@@ -22,14 +22,14 @@ from qtpy.QtWidgets import (
 )
 
 import espressoscope as es
+from espressoscope.napari_plugin.calls import words
+from espressoscope.napari_plugin.controls import Whose, Words, narrow
 from espressoscope.napari_plugin.fields import title_of
 from espressoscope.napari_plugin.focus_box import FocusBox
 from espressoscope.napari_plugin.form import SettingsForm
-from espressoscope.napari_plugin.mailbox import Soon
 from espressoscope.napari_plugin.outbox import Outbox
 from espressoscope.napari_plugin.profile_box import ProfileBox
 from espressoscope.napari_plugin.report import Report
-from espressoscope.napari_plugin.session import words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +43,6 @@ __all__ = ["SettingsPanel"]
 
 REREAD_S: Final = 10.0
 """From one reading of the settings that are looked at to the next."""
-_THIS, _SELECTED, _ALL = range(3)
 
 
 class _Reading(NamedTuple):
@@ -74,20 +73,16 @@ class SettingsPanel(QWidget):
         self._shown: Mapping[str, Setting] = {}
         self._told: dict[str, dict[str, Any]] = {}
         self._reconnects: dict[str, int] = {}
-        self._reading = False
+        self._reading: set[str] = set()
         self._read_at = 0.0
         self.outbox = Outbox(session, self)
         self.camera = QComboBox()
         self.camera.setToolTip("The camera whose settings are shown")
         self.again = QPushButton("Read again")
-        self.scope = QComboBox()
-        for box in (self.camera, self.scope):  # long names must not keep a dock from being narrow
-            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            box.setMinimumContentsLength(8)
+        narrow(self.camera)
+        self.scope = Whose(session, this=self.camera.currentText)
         self.scope.setToolTip("Whom every change, profile and restart goes to")
-        self.scope.addItems(["", "", ""])
-        self.words = QLabel("No camera yet")
-        self.words.setWordWrap(True)
+        self.words = Words("No camera yet", quiet=True)
         self.focus = FocusBox(session)
         self.reboot = QPushButton("Restart ...")
         self.reboot.setToolTip("Restart the cameras that changes go to; asks first")
@@ -97,7 +92,6 @@ class SettingsPanel(QWidget):
         self.form = SettingsForm({"focus": self.focus, "exposure": self.lock, "system": self.reboot})
         self.report = Report()
         self.question: QMessageBox | None = None
-        self._soon = Soon(self, self._scopes)
         lines = QFormLayout()
         lines.addRow("Settings of", self.camera)
         lines.addRow("Changes go to", self.scope)
@@ -127,7 +121,6 @@ class SettingsPanel(QWidget):
         session.states.connect(self._states)
         for name in session.names:
             self._added(name)
-        self._scopes()
         self._show()
 
     # ---- whom it is about -----------------------------------------------------------------------------
@@ -140,44 +133,29 @@ class SettingsPanel(QWidget):
     @property
     def targets(self) -> list[str]:
         """The cameras that changes go to."""
-        names = self._session.names
-        if self.scope.currentIndex() == _ALL:
-            return names
-        if self.scope.currentIndex() == _SELECTED:
-            return self._session.selected
-        return [self.name] if self.name in names else []
+        return self.scope.names
 
     def _added(self, name: str) -> None:
         if self.camera.findText(name) < 0:
             self.camera.addItem(name)
-        self._soon.ask()
 
     def _removed(self, name: str) -> None:
         self.outbox.forget(name)
         self._told.pop(name, None)
         self._reconnects.pop(name, None)
         self.camera.removeItem(self.camera.findText(name))
-        self._soon.ask()
 
     def _selected(self, names: list[str]) -> None:
         if names and self.name not in names:
             self.camera.setCurrentText(names[0])
-        self._scopes()
-
-    def _scopes(self) -> None:
-        session = self._session
-        for place, text in (
-            (_THIS, "this camera"),
-            (_SELECTED, f"the {len(session.selected)} chosen in the table"),
-            (_ALL, f"all {len(session.names)} cameras"),
-        ):
-            self.scope.setItemText(place, text)
 
     def _chosen(self, name: str) -> None:
-        self.form.clear_notes()
+        self.form.begin_anew()
         self._shown = {}
         self.profiles.show_camera(name)
         self._show()
+        if name:
+            self.words.say(f"Reading what {name} has …")
         self.read()
 
     # ---- what the camera has --------------------------------------------------------------------------
@@ -186,35 +164,40 @@ class SettingsPanel(QWidget):
         """Ask the camera in the form what it has."""
         name = self.name
         device = self._session.camera(name)
-        if device is None or self._reading:
+        if device is None or name in self._reading:
             return
-        self._reading = True
+        self._reading.add(name)
         self._read_at = time.monotonic()
         if not self._session.run(lambda: _read(name, device), self._was_read, camera=name, quiet=True):
-            self._reading = False
+            self._reading.discard(name)
 
     def _was_read(self, reading: _Reading) -> None:
-        self._reading = False
-        if reading.camera != self.name:
-            self.read()  # another one was chosen meanwhile
+        self._reading.discard(reading.camera)
+        if reading.camera != self.name:  # another one was chosen meanwhile, and is read by itself
             return
         self._show()
         if reading.problem and self._shown:
-            self._say(f"{reading.problem} The values below are older: what it told last.", bad=True)
+            self.words.say(f"{reading.problem} The values below are older: what it told last.", bad=True)
         elif reading.problem:
-            self._say(reading.problem, bad=True)
+            self.words.say(reading.problem, bad=True)
         else:
-            self._say(f"As {reading.camera} told at {reading.at}")
+            self.words.say(f"As {reading.camera} told at {reading.at}")
 
     def _states(self, states: Mapping[str, CameraState]) -> None:
         for name, state in states.items():
             if self._reconnects.setdefault(name, state.stats.reconnects) != state.stats.reconnects:
                 self._reconnects[name] = state.stats.reconnects
-                self._told.pop(name, None)  # it may have restarted
+                self._forget(name)  # it may have restarted
         if self.isVisible() and self.name:
             self._show()
             if self.outbox.empty and time.monotonic() - self._read_at > REREAD_S:
                 self.read()
+
+    def _forget(self, camera: str) -> None:
+        """Take nothing for granted any more that a camera was told and does not tell."""
+        self._told.pop(camera, None)
+        if camera == self.name and not self.outbox.is_pending(camera, "focus_speed"):
+            self.focus.forget_speed()
 
     def _show(self) -> None:
         """Show the values the camera told last; no IO."""
@@ -231,7 +214,7 @@ class SettingsPanel(QWidget):
         self.form.setVisible(bool(settings))
         self.profiles.setVisible(bool(settings))
         if not there:
-            self._say("No camera yet: find or add one above")
+            self.words.say("No camera yet: find or add one above")
         if settings != self._shown:
             self._shown = settings
             self.focus.show_camera(name, settings.get("focus_speed"))
@@ -239,16 +222,12 @@ class SettingsPanel(QWidget):
                 settings, frozenset(key for key in settings if self.outbox.is_pending(name, key))
             )
 
-    def _say(self, text: str, *, bad: bool = False) -> None:
-        self.words.setText(text)
-        self.words.setStyleSheet("color: #e5534b" if bad else "color: gray")
-
     # ---- setting --------------------------------------------------------------------------------------
 
     def _asked(self, setting: str, value: Any) -> None:
         targets = self.targets
         if not targets:
-            self._say("Nobody to send this to: choose cameras in the table", bad=True)
+            self.words.say("Nobody to send this to: choose cameras in the table", bad=True)
             self._revert()
             return
         self._send(setting, value, targets)
@@ -279,7 +258,10 @@ class SettingsPanel(QWidget):
             return
         self._revert()
         for name, result in settled.results.items():
-            self.form.show_result(name, result, newer=self.outbox.is_pending(camera, name))
+            newer = self.outbox.is_pending(camera, name)
+            self.form.show_result(name, result, newer=newer)
+            if name == "focus_speed" and not result.ok and not newer:
+                self.focus.forget_speed()
 
     def _lock(self) -> None:
         fleet, reference = self._session.fleet, self.name
@@ -301,7 +283,7 @@ class SettingsPanel(QWidget):
     def _profile(self, what: str, profile: str) -> None:
         targets = self.targets
         if not targets:
-            self._say("Nobody to give this to: choose cameras in the table", bad=True)
+            self.words.say("Nobody to give this to: choose cameras in the table", bad=True)
         for camera in targets:
             self.profiles.do(what, profile, camera)
 
@@ -325,6 +307,7 @@ class SettingsPanel(QWidget):
             QMessageBox.StandardButton.Yes | QMessageBox.StandardButton.Cancel,
             self,
         )
+        box.setTextFormat(Qt.TextFormat.PlainText)  # a camera gives itself its name
         box.finished.connect(lambda answer: self._answered(answer, targets))
         box.open()  # not exec(): nothing else is to stand still meanwhile
 
@@ -343,7 +326,7 @@ class SettingsPanel(QWidget):
 
     def _rebooted(self, outcome: tuple[str, str]) -> None:
         camera, problem = outcome
-        self._told.pop(camera, None)
+        self._forget(camera)
         self.report.put(camera, problem or "back again", bad=bool(problem))
         if camera == self.name:
             self.read()

@@ -25,8 +25,10 @@ import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from espressoscope.napari_plugin.framing import fit_view
+from espressoscope.napari_plugin.layers import NO_SNAP, match_units
 from espressoscope.napari_plugin.mailbox import application, delete_soon
 from espressoscope.napari_plugin.snapping import describe
+from espressoscope.napari_plugin.stock import remove_soon
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -117,6 +119,8 @@ class SnapLayers(QObject):
         self._stacks: dict[tuple[Any, ...], Stack] = {}
         self._copying = 0
         self._spare: Any = None
+        self._lefts: dict[tuple[int, float, float], float] = {}
+        self._seen: tuple[float, ...] | None = None
         self._queue: deque[Callable[[], object]] = deque()
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -144,14 +148,15 @@ class SnapLayers(QObject):
                 rgb=True,
                 name="Snaps",
                 visible=False,
-                metadata={"espressoscope": "no snap yet"},
+                metadata={"espressoscope": NO_SNAP},
                 contrast_limits=(0, 255),
                 cache=False,
                 axis_labels=("picture", "y", "x"),
             )
+            match_units(self._viewer)
 
     def put_single(self, taken: Taken, column: int) -> None:
-        """Make a layer of a picture soon, so far to the right of the first column."""
+        """Make a layer of a picture soon, in the place of this column's pictures of its size."""
         self._enqueue(lambda: self._add_single(taken, column))
 
     def put_many(self, taken: Sequence[Taken]) -> None:
@@ -161,7 +166,7 @@ class SnapLayers(QObject):
             groups.setdefault((each.image.shape, each.picture.look.pixel_um), []).append(each)
         for key, group in groups.items():
             stack = self._stack(key, sum(each.image.nbytes for each in group))
-            self._copying += self._session.run(
+            started = self._session.run(
                 lambda stack=stack, group=group: (  # type: ignore[misc]
                     stack,
                     group,
@@ -170,8 +175,23 @@ class SnapLayers(QObject):
                     stack.entries,
                 ),
                 self._appended,
+                partial(self._not_appended, len(group)),
                 lane="snaps",
             )
+            self._copying += started
+            if not started and not self._session.closed:
+                self._lost(len(group), "too much waits to be done already")
+
+    def _not_appended(self, count: int, error: Exception) -> None:
+        self._copying -= 1
+        self._lost(count, f"{type(error).__name__}: {error}")
+
+    def _lost(self, count: int, why: str) -> None:
+        """Say that pictures did not become layers."""
+        which = "1 picture" if count == 1 else f"{count} pictures"
+        self._session.failed.emit(
+            f"No layer was made of {which} ({why}). Save what is in the list, and remove layers to make room"
+        )
 
     def _stack(self, key: tuple[Any, ...], nbytes: int) -> Stack:
         """Give the stack that takes more: not one whose layer is gone or was changed, nor a full one."""
@@ -203,9 +223,17 @@ class SnapLayers(QObject):
             self._queue.clear()
             return
         began = time.perf_counter()
-        self._queue.popleft()()
-        took_ms = round(1000 * (time.perf_counter() - began))
-        self._timer.start(max(PAUSE_MS, 2 * took_ms))
+        try:
+            self._queue.popleft()()
+        except Exception as error:  # noqa: BLE001 (functions of others are called)
+            _log.exception("a layer of snapped pictures could not be made or changed")
+            self._session.failed.emit(
+                f"A layer of snapped pictures is missing or not whole ({type(error).__name__}: {error}). "
+                "Save what is in the list, and close other plugins that use these layers"
+            )
+        finally:  # the others have their turn
+            took_ms = round(1000 * (time.perf_counter() - began))
+            self._timer.start(max(PAUSE_MS, 2 * took_ms))
 
     def _add_single(self, taken: Taken, column: int) -> None:
         self._add(taken.image, taken.picture.name, taken.picture, [_entry(taken.picture)], column)
@@ -244,13 +272,13 @@ class SnapLayers(QObject):
         um = picture.look.pixel_um
         each, unit = (1.0, "pixel") if um is None else (um, "um")
         more = data.ndim - 3
-        up, aside = -(1 + GAP) * data.shape[-3] * each, (0.5 + column * (1 + GAP) * data.shape[-2]) * each
-        before = any(_is_ours(layer) for layer in self._viewer.layers)
+        up = -(1 + GAP) * data.shape[-3] * each
+        left, is_new = self._left(column, data.shape[-3] * each, data.shape[-2] * each)
         about = {
             "metadata": {"espressoscope": {"snap": True, "pictures": entries}},
             "name": name,
             "scale": (*(1.0,) * more, each, each),
-            "translate": (*(0.0,) * more, up, aside),
+            "translate": (*(0.0,) * more, up, left + each / 2),
             "units": (*("pixel",) * more, unit, unit),
         }
         layer = self._take_spare() if more else None
@@ -264,10 +292,32 @@ class SnapLayers(QObject):
             layer = self._viewer.add_image(
                 data, rgb=True, contrast_limits=(0, 255), cache=False, axis_labels=axes, **about
             )
-        if not before:  # where it can be seen; later ones stand in the same place
+        if is_new and self._seen in (None, self._view()):  # its user has not moved the view since
             ours = [each for each in self._viewer.layers if _entries(each) or _is_live(each)]
             fit_view(self._viewer, ours)
+            self._seen = self._view()
         return layer
+
+    def _left(self, column: int, height: float, width: float) -> tuple[float, bool]:
+        """Give where in the world a picture begins, and whether that is a new place.
+
+        Those of one camera and size stand in the same place; all others to the right of what there is, for
+        cameras differ in the size of their pixels, and that may change.
+        """
+        ours = [layer for layer in self._viewer.layers if _is_ours(layer)]
+        if not ours:
+            self._lefts.clear()
+            self._seen = None
+        key = column, height, width
+        is_new = key not in self._lefts
+        if is_new:
+            ends = [float(each.extent.world[1][-1] + each.scale[-1] / 2) for each in ours]
+            self._lefts[key] = max(ends) + GAP * width if ends else 0.0
+        return self._lefts[key], is_new
+
+    def _view(self) -> tuple[float, ...]:
+        camera = self._viewer.scene.camera
+        return (round(camera.zoom, 6), *(round(value, 3) for value in camera.center[-2:]))
 
     def _take_spare(self) -> Any:
         """Give the layer that waits; None where there is none, or its user has removed it."""
@@ -281,7 +331,7 @@ class SnapLayers(QObject):
         self._queue.clear()
         spare, self._spare = self._spare, None
         if spare is not None:
-            QTimer.singleShot(0, partial(_remove, self._viewer, spare))  # takes long, and nobody waits for it
+            remove_soon(self._viewer, [spare])
         delete_soon(self)
 
     def show_at(self, layer: Any, place: int) -> None:
@@ -309,14 +359,6 @@ def _entry(picture: Snapped) -> dict[str, Any]:
 def _entries(layer: Any) -> list[dict[str, Any]]:
     ours = layer.metadata.get("espressoscope")
     return ours.get("pictures", []) if isinstance(ours, dict) else []
-
-
-def _remove(viewer: Any, layer: Any) -> None:
-    try:
-        if layer in viewer.layers:
-            viewer.layers.remove(layer)
-    except (RuntimeError, AttributeError, KeyError):  # the window is gone, and parts of it
-        _log.debug("a layer could not be taken away", exc_info=True)
 
 
 def _is_live(layer: Any) -> bool:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QComboBox,
-    QFileDialog,
     QFormLayout,
     QHBoxLayout,
     QHeaderView,
-    QLabel,
     QLineEdit,
     QPushButton,
     QTreeWidget,
@@ -23,21 +20,25 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from espressoscope.napari_plugin.calls import note, words
+from espressoscope.napari_plugin.controls import Browse, Whose, Words, narrow, tip
 from espressoscope.napari_plugin.layout import LAYERS_MOST
 from espressoscope.napari_plugin.mailbox import Soon
-from espressoscope.napari_plugin.picture_files import save
 from espressoscope.napari_plugin.report import Report
-from espressoscope.napari_plugin.session import words
+from espressoscope.napari_plugin.run_names import folder_of
+from espressoscope.napari_plugin.snap_files import SnapFiles
 from espressoscope.napari_plugin.snap_layers import MOST_BYTES, SnapLayers, Taken
-from espressoscope.napari_plugin.snapping import Snapped, take
+from espressoscope.napari_plugin.snapping import take
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import napari
 
     import espressoscope as es
-    from espressoscope.napari_plugin.picture_files import Kind
     from espressoscope.napari_plugin.pictures import Look
     from espressoscope.napari_plugin.session import LiveSession
+    from espressoscope.napari_plugin.snapping import Snapped
 
 __all__ = ["MOST_LISTED", "SnapPanel"]
 
@@ -45,19 +46,12 @@ MOST_LISTED: Final = 500
 """Pictures in the list, which can be saved later; then the oldest leave it. Their layers stay."""
 GATHER_MS: Final = 700
 """After the first picture of a snap the others are waited for so long; later ones come by themselves."""
-_ALL, _CHOSEN = range(2)
 _AS_IT_IS: Final = "as it is now"
 
 
 class _Outcome(NamedTuple):
     camera: str
     taken: Taken | None
-    problem: str
-
-
-class _Saved(NamedTuple):
-    picture: Snapped
-    path: Path | None
     problem: str
 
 
@@ -77,6 +71,8 @@ class SnapPanel(QWidget):
         What was snapped, the newest first.
     report : Report
         What became of each camera.
+    files : SnapFiles
+        Writes them.
     layers : SnapLayers or None
         Where pictures go; None before `attach`.
     """
@@ -90,8 +86,7 @@ class SnapPanel(QWidget):
         self._begun = ""
         self._wanted = self._came = 0
         self._arrived: list[Taken] = []
-        self.scope = QComboBox()
-        self.scope.addItems(["", ""])
+        self.scope = Whose(session)
         self.size = QComboBox()
         self.size.addItem(_AS_IT_IS)
         self.size.setToolTip("Another size is set for this picture alone; the stream pauses meanwhile")
@@ -103,20 +98,21 @@ class SnapPanel(QWidget):
         self.at_once.setToolTip("Whether every picture is saved as soon as it is taken")
         self.folder = QLineEdit()
         self.folder.setPlaceholderText("folder for files")
-        self.browse = QPushButton("…")
-        self.browse.setToolTip("Choose the folder")
-        self.browse.setFixedWidth(self.browse.fontMetrics().horizontalAdvance("…") + 24)
+        self.browse = Browse(
+            "Folder for pictures", self.folder.setText, at=self.folder.text, tip="Choose the folder"
+        )
         self.snap = QPushButton("Snap")
         self.snap.setToolTip("Take one fresh picture of each camera, all at the same time")
         self.save = QPushButton("Save")
         self.save.setToolTip("Write the pictures chosen in the list to files, or all not saved yet")
         self.list = _make_list()
-        self.words = QLabel()
-        self.words.setWordWrap(True)
+        self.words = Words(quiet=True)
         self.report = Report()
-        for box in (self.scope, self.size, self.kind, self.at_once):
-            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            box.setMinimumContentsLength(8)
+        self.files = SnapFiles(session, self.report, MOST_LISTED, self)
+        self.files.saved.connect(self._saved)
+        self.files.said.connect(self._say)
+        for box in (self.size, self.kind, self.at_once):
+            narrow(box)
         where = QHBoxLayout()
         where.addWidget(self.folder, 1)
         where.addWidget(self.browse)
@@ -139,7 +135,6 @@ class SnapPanel(QWidget):
         self._gather.timeout.connect(self._flush)
         self.snap.clicked.connect(self.take)
         self.save.clicked.connect(self.save_list)
-        self.browse.clicked.connect(self._browse)
         self.list.itemDoubleClicked.connect(self._reveal)
         self._soon = Soon(self, self._cameras_changed)
         session.camera_added.connect(self._added)
@@ -168,8 +163,7 @@ class SnapPanel(QWidget):
     @property
     def targets(self) -> list[str]:
         """The cameras a snap is taken of."""
-        chosen = self.scope.currentIndex() == _CHOSEN
-        return self._session.selected if chosen else self._session.names
+        return self.scope.names
 
     @property
     def busy(self) -> bool:
@@ -177,9 +171,6 @@ class SnapPanel(QWidget):
         return bool(self._pending or self._arrived) or (self.layers is not None and not self.layers.idle)
 
     def _cameras_changed(self, *_: object) -> None:
-        session = self._session
-        self.scope.setItemText(_ALL, f"all {len(session.names)} cameras")
-        self.scope.setItemText(_CHOSEN, f"the {len(session.selected)} chosen in the table")
         self._show_buttons()
         self._prepare()
 
@@ -213,27 +204,19 @@ class SnapPanel(QWidget):
         self.snap.setEnabled(bool(self.targets) and not self._pending.issuperset(self.targets))
         self.save.setEnabled(self.list.topLevelItemCount() > 0)
 
-    def _browse(self) -> None:
-        dialog = QFileDialog(self, "Folder for pictures", self.folder.text())
-        dialog.setFileMode(QFileDialog.FileMode.Directory)
-        dialog.setOption(QFileDialog.Option.ShowDirsOnly, True)
-        dialog.fileSelected.connect(self.folder.setText)
-        dialog.finished.connect(dialog.deleteLater)
-        dialog.open()  # not exec(): nothing else is to stand still meanwhile
-
     # ---- taking ---------------------------------------------------------------------------------------
 
     def take(self) -> None:
         """Take a picture of each camera now; one that is still waited for is left out."""
         layers, session = self.layers, self._session
         if layers is not None and layers.nbytes >= MOST_BYTES:
-            self._say(
+            self.words.say(
                 f"Snapped pictures fill {MOST_BYTES / 1024**3:.0f} GB: save them and remove their layers",
                 bad=True,
             )
             return
         if self.at_once.currentIndex() and not self.folder.text().strip():
-            self._say("Choose a folder first: pictures are to be saved", bad=True)
+            self.words.say("Choose a folder first: pictures are to be saved", bad=True)
             return
         cameras = [name for name in self.targets if name not in self._pending]
         if not cameras:
@@ -257,9 +240,9 @@ class SnapPanel(QWidget):
 
     def _tell(self) -> None:
         if self._pending:
-            self._say(f"Waiting for {len(self._pending)} of {self._wanted} cameras …")
+            self.words.say(f"Waiting for {len(self._pending)} of {self._wanted} cameras …")
         else:
-            self._say(f"{self._came} of {self._wanted} pictures taken", bad=self._came < self._wanted)
+            self.words.say(f"{self._came} of {self._wanted} pictures taken", bad=self._came < self._wanted)
 
     def _taken(self, outcome: _Outcome) -> None:
         camera, taken, problem = outcome
@@ -283,11 +266,11 @@ class SnapPanel(QWidget):
         order = {name: place for place, name in enumerate(self._session.names)}
         arrived = sorted(self._arrived, key=lambda each: order.get(each.picture.camera, len(order)))
         self._arrived = []
-        for each in arrived:
+        for place, each in enumerate(arrived):  # above those of before
             item = QTreeWidgetItem([each.picture.name, ""])
             item.setData(0, Qt.ItemDataRole.UserRole, each.picture)
-            item.setToolTip(0, f"{each.picture.name}\nDouble click: to the front")
-            self.list.insertTopLevelItem(0, item)
+            item.setToolTip(0, tip(f"{each.picture.name} (double click: to the front)"))
+            self.list.insertTopLevelItem(place, item)
         while self.list.topLevelItemCount() > MOST_LISTED:
             self.list.takeTopLevelItem(self.list.topLevelItemCount() - 1)
         if self.layers is not None and arrived:
@@ -303,7 +286,7 @@ class SnapPanel(QWidget):
     def _reveal(self, item: QTreeWidgetItem) -> None:
         picture = item.data(0, Qt.ItemDataRole.UserRole)
         if self.layers is not None and not self.layers.reveal(picture):
-            self._say(f"The layer of {picture.name} has been removed", bad=True)
+            self.words.say(f"The layer of {picture.name} has been removed", bad=True)
 
     # ---- saving ---------------------------------------------------------------------------------------
 
@@ -315,32 +298,30 @@ class SnapPanel(QWidget):
             if not (item := self.list.topLevelItem(place)).text(1)
         ]
         if not items:
-            self._say("All pictures in the list are saved")
+            self.words.say("All pictures in the list are saved")
         elif not self.folder.text().strip():
-            self._say("Choose a folder first", bad=True)
+            self.words.say("Choose a folder first", bad=True)
         else:
             self._write([item.data(0, Qt.ItemDataRole.UserRole) for item in items])
 
     def _write(self, pictures: list[Snapped]) -> None:
-        folder, kind = Path(self.folder.text().strip()), self.kind.currentData()
-        for picture in pictures:
-            self._session.run(_saving(picture, folder, kind), self._written, lane="files of snaps")
+        try:
+            folder = folder_of(self.folder.text())
+        except ValueError as error:
+            self.words.say(words(error), bad=True)
+        else:
+            self.files.write(pictures, folder, self.kind.currentData())
 
-    def _written(self, saved: _Saved) -> None:
-        if saved.path is None:
-            self._say(saved.problem, bad=True)
-            return
+    def _saved(self, picture: Snapped, path: Path) -> None:
         for place in range(self.list.topLevelItemCount()):
             item = self.list.topLevelItem(place)
-            if item.data(0, Qt.ItemDataRole.UserRole) is saved.picture:
-                item.setText(1, f"saved {saved.path.suffix}")
-                item.setToolTip(1, str(saved.path))
+            if item.data(0, Qt.ItemDataRole.UserRole) is picture:
+                item.setText(1, f"saved {path.suffix}")
+                item.setToolTip(1, tip(str(path)))
                 break
-        self._say(f"Saved in {saved.path.parent}")
 
-    def _say(self, text: str, *, bad: bool = False) -> None:
-        self.words.setText(text)
-        self.words.setStyleSheet("color: #e5534b" if bad else "color: gray")
+    def _say(self, text: str, bad: bool) -> None:
+        self.words.say(text, bad=bad)
 
 
 def _make_list() -> QTreeWidget:
@@ -365,17 +346,8 @@ def _taking(camera: str, device: es.Camera, size: str | None, look: Look) -> Any
         try:
             picture = take(camera, device, size, look)
             return _Outcome(camera, Taken(picture, picture.image()), "")
-        except Exception as error:  # noqa: BLE001 (told in words)
+        except Exception as error:  # noqa: BLE001 (a thread boundary: told in words)
+            note(error)
             return _Outcome(camera, None, words(error))
-
-    return work
-
-
-def _saving(picture: Snapped, folder: Path, kind: Kind) -> Any:
-    def work() -> _Saved:
-        try:
-            return _Saved(picture, save(picture, folder, kind), "")
-        except Exception as error:  # noqa: BLE001 (told in words)
-            return _Saved(picture, None, words(error))
 
     return work

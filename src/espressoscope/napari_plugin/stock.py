@@ -22,6 +22,7 @@ from qtpy.QtCore import QTimer
 
 from espressoscope.napari_plugin.framing import draw_here
 from espressoscope.napari_plugin.labels import text_mask
+from espressoscope.napari_plugin.layers import READY, match_units
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,12 +31,10 @@ if TYPE_CHECKING:
 
     from espressoscope.napari_plugin.session import LiveSession
 
-__all__ = ["READY", "Stock"]
+__all__ = ["Stock", "remove_soon"]
 
 _log = logging.getLogger(__name__)
 
-READY: Final = "ready"
-"""Metadata of the layer that waits for cameras."""
 REST_MS: Final = 20
 """Left to everything else before each layer that is taken away."""
 _NAME: Final = "Live cameras"
@@ -122,11 +121,12 @@ class Stock:
                 contrast_limits=(0, 255),
                 cache=False,
             )
+            match_units(self._viewer)
 
     def take(self) -> Any:
-        """Give the layer that waits, and forget it; None when there is none."""
+        """Give the layer that waits, and forget it; None when there is none, or its user has removed it."""
         layer, self.spare = self.spare, None
-        return layer
+        return layer if layer is not None and layer in self._viewer.layers else None
 
     def put_back(self, layer: Any) -> None:
         """Have a layer wait that showed cameras."""
@@ -134,12 +134,11 @@ class Stock:
         layer.name = _NAME
         layer.metadata = {"espressoscope": READY}
         self.spare = layer
+        match_units(self._viewer)
 
     def remove(self, layers: Iterable[Any]) -> None:
         """Take layers away soon, one at a time; also when this object is gone."""
-        queue = [layer for layer in layers if layer is not None]
-        if queue:
-            QTimer.singleShot(REST_MS, partial(_remove_next, self._viewer, queue, None))
+        remove_soon(self._viewer, [layer for layer in layers if layer is not None])
 
     def close(self, layers: Iterable[Any]) -> None:
         """Take these layers away, and the one that waits, and let memory be as it was. Twice does nothing."""
@@ -149,8 +148,7 @@ class Stock:
         with contextlib.suppress(ValueError, RuntimeError):  # the window is gone
             self._viewer.layers.events.removing.disconnect(self._going)
         queue = [layer for layer in (self.take(), *layers) if layer is not None]
-        then = _memory.release if self._settled else None
-        QTimer.singleShot(REST_MS, partial(_remove_next, self._viewer, queue, then))
+        remove_soon(self._viewer, queue, _memory.release if self._settled else None)
 
     def _going(self, event: Any) -> None:
         """Have what a layer leaves freed where it was drawn, also what was there before the widget."""
@@ -179,15 +177,22 @@ def _waiting() -> NDArray[np.uint8]:
     return picture
 
 
+def remove_soon(viewer: Any, layers: list[Any], then: Callable[[], object] | None = None) -> None:
+    """Take layers away in a moment, one at a time, and call `then`; those that are gone do no harm."""
+    if layers or then is not None:
+        QTimer.singleShot(REST_MS, partial(_remove_next, viewer, layers, then))
+
+
 def _remove_next(viewer: Any, queue: list[Any], then: Callable[[], object] | None) -> None:
     try:
         if queue and (layer := queue.pop(0)) in viewer.layers:
             draw_here(viewer)
             viewer.layers.remove(layer)
+            match_units(viewer)
     except (RuntimeError, AttributeError, KeyError):  # the window is gone, and parts of it
         _log.debug("a layer could not be taken away", exc_info=True)
         queue.clear()
     if queue:
-        QTimer.singleShot(REST_MS, partial(_remove_next, viewer, queue, then))
+        remove_soon(viewer, queue, then)
     elif then is not None:
         then()

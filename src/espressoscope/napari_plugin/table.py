@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
+from espressoscope.napari_plugin.controls import tip
+
 if TYPE_CHECKING:
     from espressoscope.napari_plugin.session import CameraState, LiveSession
 
@@ -26,6 +28,9 @@ TIPS: Final = (
 
 _PLAIN: Final = {"stalled": "no picture", "busy": "in use", "backing off": "trying again", "stopped": "off"}
 """States of a link that need other words; the others say what they mean."""
+
+_SEEN: Final = ("live", "slow")
+"""States in which pictures come: only then a figure of the newest one holds."""
 
 
 class CameraModel(QAbstractTableModel):
@@ -70,7 +75,7 @@ class CameraModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return self.text(self._names[index.row()], index.column())
         if role == Qt.ItemDataRole.ToolTipRole:
-            return self.text(self._names[index.row()], len(COLUMNS) - 1) or None
+            return tip(self.text(self._names[index.row()], len(COLUMNS) - 1)) or None
         if role == Qt.ItemDataRole.TextAlignmentRole and 2 <= index.column() <= 6:
             return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         return None
@@ -96,7 +101,7 @@ class CameraModel(QAbstractTableModel):
             f"{stats.kb_per_s:.0f}" if live else "",
             "" if stats.age_s is None else f"{stats.age_s:.1f} s",
             str(stats.dropped + stats.damaged),
-            "" if sharpness is None else f"{sharpness:.3g}",
+            f"{sharpness:.3g}" if sharpness is not None and live and stats.state in _SEEN else "",
             "; ".join(text for text in (state.message if live else "", failure) if text),
         )
 

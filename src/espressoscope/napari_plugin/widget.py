@@ -9,8 +9,9 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, Qt
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDialog, QHBoxLayout, QLabel, QPushButton, QTabWidget, QVBoxLayout, QWidget
 
+from espressoscope.napari_plugin.controls import BAD, Words
 from espressoscope.napari_plugin.finder import Finder
 from espressoscope.napari_plugin.freeze import FreezeButton
 from espressoscope.napari_plugin.lookform import LookForm
@@ -63,12 +64,10 @@ class LiveWidget(QWidget):
         self.remove.clicked.connect(lambda: session.remove(session.selected))
         self.remove.setEnabled(False)
         self.look = LookForm(session)
-        self.words = QLabel()
-        self.words.setWordWrap(True)
-        self.words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.words = Words()
         self.warning = QLabel(bad_pair())  # stays, whatever else is said
         self.warning.setWordWrap(True)
-        self.warning.setStyleSheet("color: #e5534b")
+        self.warning.setStyleSheet(f"color: {BAD}")
         self.warning.setVisible(bool(self.warning.text()))
         self.tabs = QTabWidget()
         makers = []
@@ -91,7 +90,7 @@ class LiveWidget(QWidget):
         layout.addWidget(self.words)
         layout.addWidget(self.tabs, 2)
         session.failed.connect(self._say_wrong)
-        session.said.connect(self.words.setText)
+        session.said.connect(self.words.say)
         session.busy.connect(self._busy)
         session.live_changed.connect(self.live.setChecked)
         session.selection_changed.connect(self._chosen)  # a function with us in it PySide would keep for ever
@@ -127,6 +126,8 @@ class LiveWidget(QWidget):
                 with contextlib.suppress(RuntimeError, TypeError):  # the window is gone
                     self._window.destroyed.disconnect(self._end)
             self._end()
+            for dialog in self.findChildren(QDialog):  # nothing comes of an answer any more
+                dialog.close()
             self.setEnabled(False)
 
     def _chosen(self, names: list[str]) -> None:
@@ -143,7 +144,7 @@ class LiveWidget(QWidget):
         self.screen.fit(name)
 
     def _say_wrong(self, text: str) -> None:
-        self.words.setText(text)
+        self.words.say(text, bad=True)
 
     def _busy(self, busy: bool) -> None:
         self.setCursor(Qt.CursorShape.BusyCursor if busy else Qt.CursorShape.ArrowCursor)
