@@ -85,6 +85,8 @@ class Forks:
     """The process that forks, seen by a test; a context manager."""
 
     def __init__(self) -> None:
+        self.refused = ""
+        """Why the last start that was no fork was none."""
         self._lock = threading.Lock()
         self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._environment = dict(os.environ)
@@ -125,9 +127,11 @@ class Forks:
         """
         told = {"arguments": list(arguments), "folder": str(folder or Path.cwd()), "env": dict(env)}
         data = json.dumps(told).encode()
-        if len(data) > LARGEST or b"\\u0000" in data or self._differs(env):
+        if self._differs(env) or len(data) > LARGEST or b"\\u0000" in data:
+            self.refused = f"{len(data)} bytes; other variables: {self._differs(env)}"
             return None
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # which a program inherits
+            self.refused = "Ctrl-C is ignored here"
             return None
         ended, tell = os.pipe()
         try:
@@ -141,15 +145,17 @@ class Forks:
             os.close(tell)
         if pid < 0:
             os.close(ended)
+            self.refused = f"the process that forks has threads: {-pid}"
             return None
         return Forked(pid, ended)
 
-    def _differs(self, env: Mapping[str, str]) -> bool:
+    def _differs(self, env: Mapping[str, str]) -> list[str]:
         source = str(Path(__file__).parent.parent / "src")
         mine = {**self._environment, "PYTHONPATH": source}
-        return any(
-            mine.get(name) != env.get(name) for name in {*mine, *env} if name.startswith(_LOOKED_AT_AT_START)
-        )
+        names = sorted(name for name in {*mine, *env} if name.startswith(_LOOKED_AT_AT_START))
+        return [
+            f"{name}: {mine.get(name)} → {env.get(name)}" for name in names if mine.get(name) != env.get(name)
+        ]
 
     def __enter__(self) -> Forks:
         return self
@@ -230,7 +236,8 @@ def _serve(line: socket.socket) -> _Request | None:
             request = _receive(line)
             if request is None:
                 return None
-            pid = -1 if len(os.listdir("/proc/self/task")) > 1 else os.fork()
+            threads = len(os.listdir("/proc/self/task"))
+            pid = -threads if threads > 1 else os.fork()
             if pid == 0:
                 return request
             *streams, tell = request.descriptors

@@ -151,6 +151,17 @@ def session_leaves_nothing() -> Iterator[None]:
         pytest.fail("left behind at the end of the run: " + "; ".join(left), pytrace=False)
 
 
+@pytest.fixture(autouse=True)
+def library_path() -> Iterator[None]:
+    """Undo what the first import of OpenCV does to programs started later (cv2/__init__.py)."""
+    before = os.environ.get("LD_LIBRARY_PATH")
+    yield
+    if before is None:
+        os.environ.pop("LD_LIBRARY_PATH", None)
+    else:
+        os.environ["LD_LIBRARY_PATH"] = before
+
+
 # --- what a test may need
 
 

@@ -425,6 +425,9 @@ def test_ctrl_c_leaves_the_lamp_as_it_was(cli: Cli, boards: list[SimulatedCamera
 def test_a_board_without_a_lamp_says_what_else_tells_it(cli: Cli) -> None:
     with SimulatedCamera("tasmota", side_delays=False) as board:
         message = cli.fails(1, "identify", board.url)
+        hidden = cli.fails(1, "identify", board.url + "/?password=swordfish")
+        assert "espressoscope watch ADDRESS" in " ".join(hidden.split())
+        assert "swordfish" not in hidden
         assert "no lamp that could blink" in message
         assert f"Its MAC is {board.mac}" in message
         assert "espressoscope watch" in message

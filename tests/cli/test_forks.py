@@ -38,9 +38,9 @@ def quick(tmp_path: Path, forks: Forks | None) -> Iterator[Cli]:
 @pytest.mark.parametrize(
     "words", ["--version", "", "status", "status 127.0.0.1:1", "fleet list --file none.toml"]
 )
-def test_both_ways_say_and_give_the_same(cli: Cli, quick: Cli, words: str) -> None:
+def test_both_ways_say_and_give_the_same(cli: Cli, quick: Cli, forks: Forks, words: str) -> None:
     forked = quick.start(*words.split())
-    assert isinstance(forked.process, Forked)
+    assert isinstance(forked.process, Forked), forks.refused
     fresh = cli.start(*words.split())
     assert not isinstance(fresh.process, Forked)
     assert forked.finish()[:3] == fresh.finish()[:3]

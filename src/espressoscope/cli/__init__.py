@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         leave(130)
     except OSError as error:  # --help and --version, written before any command begins
         sys.exit(end_without_output(Output(as_json=True), error))
-    except Exception as error:
+    except Exception as error:  # Typer has errors of its own, which it does not export: told by what they can
         if not hasattr(error, "format_message"):
             raise
         context = getattr(error, "ctx", None)

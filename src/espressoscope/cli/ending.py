@@ -139,7 +139,7 @@ class Ending:
             with contextlib.suppress(queue.Empty):
                 self._news.get(timeout=_LOOK_S)
             while self._unheeded():
-                time.sleep(_AGAIN_S)
+                time.sleep(_AGAIN_S)  # a signal that is being heeded tells nobody
                 if self._unheeded() and self.signal is not None:
                     self._again = True
                     _interrupt_main_thread(self.signal)

@@ -46,8 +46,8 @@ def identify(
 
 
 def _other_ways(typed: str, info: es.CameraInfo) -> list[str]:
-    # An address that was typed may have a password in it.
-    address = info.url.removeprefix("http://") if "@" in typed or "?" in typed else typed
+    # An address that was typed may have a password in it; what it is without one, only its user can type.
+    address = "ADDRESS" if "@" in typed or "?" in typed else typed
     ways = [
         f"espressoscope watch {address}: cover lenses one by one; with its own covered its KB/s drop",
         f"espressoscope snap {address}: its picture shows where it looks",

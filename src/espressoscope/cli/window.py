@@ -66,7 +66,8 @@ def open_napari(cameras: Sequence[str]) -> int:
             process.wait(END_S)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):  # in the middle of what no signal ends
+                process.wait(END_S)
         raise
 
 
