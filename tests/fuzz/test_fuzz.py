@@ -129,10 +129,13 @@ def test_a_segment_that_says_it_is_the_last_of_millions_costs_nothing() -> None:
 def test_lines_without_a_picture_come_to_an_end() -> None:
     """Each of them costs as much as a picture, so the stream of such a camera is given up."""
     head = b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace;boundary=bb\r\n\r\n"
-    picture = b"--bb\r\nContent-Length: 4\r\n\r\n\xff\xd8\xff\xd9\r\n"
-    for unit in (b"\r\n", b"--bb\r\n", b"--bb\r\nContent-Length: 0\r\n\r\n"):
+    picture = b"--bb\r\nContent-Length: 200\r\n\r\n\xff\xd8" + bytes(196) + b"\xff\xd9\r\n"
+    tiny = (b"Content-Length: 0\r\n\r\n", b"Content-Length: 1\r\n\r\nx\r\n", b"X: y\r\n\r\n\r\n")
+    for unit in (b"\r\n", b"--bb\r\n", *(b"--bb\r\n" + part for part in tiny)):
         parser = ResponseParser()
-        parser.feed(head + (unit * 3000 + picture) * 4)  # nothing that a server with few pictures does
+        lines = unit.count(b"\n")
+        # Nothing that a server with few pictures does.
+        parser.feed(head + (unit * (4000 // lines) + picture) * 4)
         with pytest.raises(RemoteProtocolError, match="no picture"):
             parser.feed(unit * 10_100)
 

@@ -241,11 +241,17 @@ def test_what_cameras_tell_of_passwords_is_not_passed_on() -> None:
     told: dict[str, Any] = {
         "password": "x1", "ssid": "lab", "ST_Pass": "1234", "ftp_pwd": "y", "ota_password": "z", "psk": "",
         "pwdn": "32", "bypass": "1", "pass_through": 1, "user": "me", "AP_Pass": "", "a": {"Auth_Pass": "w"},
+        "ap_password": 12345678, "passwords": ["one", 2, "2048"], "wpa_key": "k", "key_frames": 3,
+        "secret": True, "video": "rtsp://me:x1@10.0.0.9/live?at=a@b",
     }  # fmt: skip
     status = parse_status(json.dumps(told).encode())
     assert {key for key, value in status.items() if value == "***"} == {
-        "password", "ST_Pass", "ftp_pwd", "ota_password", "a.Auth_Pass",
+        "password", "ST_Pass", "ftp_pwd", "ota_password", "a.Auth_Pass", "ap_password", "passwords.0",
+        "passwords.2", "wpa_key",
     }  # fmt: skip
+    assert status["video"] == "rtsp://***@10.0.0.9/live?at=a@b"
+    broken = parse_status(b'{"password":12345678,"ap_pass":87654321,"fps":')
+    assert (broken["password"], broken["ap_pass"]) == ("***", "***")
     assert (status["pwdn"], status["bypass"], status["AP_Pass"], status["ssid"]) == (32, 1, "", "lab")
 
 
