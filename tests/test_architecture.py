@@ -20,6 +20,7 @@ SOURCES = REPO / "src" / PACKAGE
 PLAIN = {"errors", "model", "tables"}
 CORE = PLAIN | {
     "disk",
+    "undisturbed",
     "decode",
     "wire",
     "device",
@@ -37,6 +38,7 @@ DOORS: dict[str, set[str]] = {
     "model": set(),
     "tables": set(),
     "disk": set(),
+    "undisturbed": set(),
     "decode": PLAIN,
     "wire": PLAIN,
     "device": PLAIN | {"wire"},
@@ -48,7 +50,7 @@ DOORS: dict[str, set[str]] = {
     "lab": PLAIN | {"device", "discovery", "disk"},
     "display": {"errors", "model", "decode"},
     "api": CORE,
-    "sim": {"model", "tables"},
+    "sim": {"model", "tables", "undisturbed"},
     "cli": {"public", "display", "sim"},
     "napari_plugin": {"public", "display", "sim"},
     "__main__": {"cli"},

@@ -6,12 +6,16 @@ import asyncio
 import concurrent.futures
 import gc
 import os
+import sys
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from espressoscope.api.runtime import acquire_runtime
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 
 def loop_threads() -> int:
@@ -158,6 +162,51 @@ def test_the_error_of_a_cancelled_call_is_not_complained_about(caplog: pytest.Lo
     runtime.release()
     gc.collect()
     assert caplog.records == []
+
+
+class _CtrlC:
+    """KeyboardInterrupt in the thread that uses it, at the moment of that number since then.
+
+    A moment is one at which CPython looks for signals: a function has been entered, a call into C is over.
+    """
+
+    def __init__(self, moment: int) -> None:
+        self._left = moment
+
+    def __enter__(self) -> None:
+        sys.setprofile(self._look)
+
+    def __exit__(self, *error: object) -> None:
+        sys.setprofile(None)
+
+    def _look(self, frame: FrameType, event: str, argument: object) -> None:
+        if event in ("call", "c_return"):
+            self._left -= 1
+            if self._left == 0:
+                sys.setprofile(None)
+                raise KeyboardInterrupt
+
+
+def test_ctrl_c_at_every_moment_of_its_start_leaves_no_half_of_a_loop_and_one_to_be_had(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    complaints: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda what: complaints.append(what.exc_value))
+    interrupted, runtime = 0, None
+    while runtime is None and interrupted < 1000:
+        try:
+            with _CtrlC(interrupted + 1):
+                runtime = acquire_runtime()
+        except KeyboardInterrupt:
+            interrupted += 1
+        after = acquire_runtime()
+        assert after.call(answer(), pending=set()) == 42
+        while after.usable:  # who was interrupted may have been counted already
+            after.release()
+    gc.collect()
+    assert 10 < interrupted < 1000
+    assert [each for each in complaints if not isinstance(each, KeyboardInterrupt)] == []
+    assert loop_threads() == 0
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from espressoscope.errors import CameraError
 from espressoscope.recording.run_facts import slept_ns
+from espressoscope.undisturbed import undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -32,6 +33,7 @@ _END_TIMEOUT_S = 1.0
 
 # Reentrant: a collected camera gives its loop back from wherever the garbage collector happens to run.
 _guard = threading.RLock()
+_starting = threading.Lock()
 _current: Runtime | None = None
 
 
@@ -119,9 +121,6 @@ class Runtime:
             self._thread.start()
         except RuntimeError:  # no more threads
             self._loop.close()
-            raise
-        except BaseException:  # Ctrl-C: the thread may be about to run, and is the one to close its loop
-            self._loop.call_soon_threadsafe(self._loop.stop)
             raise
 
     def _run(self) -> None:
@@ -237,17 +236,25 @@ def acquire_runtime() -> Runtime:
     CameraError
         The system gives no more files or threads.
     """
-    global _current
-    with _guard:
-        while True:
+    while True:
+        with _guard:
             runtime = _current
-            if runtime is None or not runtime.usable:
-                try:
-                    runtime = _current = Runtime()
-                except (OSError, RuntimeError) as error:
-                    raise CameraError(
-                        f"no event loop could be started ({error})",
-                        hint="This process holds too many files or threads: close what it does not need",
-                    ) from error
-            if runtime._take():
+            if runtime is not None and runtime.usable and runtime._take():
                 return runtime
+        # Not under the guard: the garbage collector may run there and give a loop back.
+        try:
+            undisturbed(_start)
+        except (OSError, RuntimeError) as error:
+            raise CameraError(
+                f"no event loop could be started ({error})",
+                hint="This process holds too many files or threads: close what it does not need",
+            ) from error
+
+
+def _start() -> None:
+    """Start the loop, unless somebody else has, such as a start whose waiting was interrupted."""
+    global _current
+    with _starting:
+        runtime = _current
+        if runtime is None or not runtime.usable:
+            _current = Runtime()

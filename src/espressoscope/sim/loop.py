@@ -10,6 +10,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from espressoscope.undisturbed import undisturbed
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
@@ -108,18 +110,20 @@ class LoopThread:
 
 
 _lock = threading.Lock()
+_starting = threading.Lock()
 _shared: LoopThread | None = None
 _users = 0
 
 
 def acquire_loop() -> LoopThread:
     """Give the shared loop thread, started by the first user; pair with `release_loop`."""
-    global _shared, _users
-    with _lock:
-        if _shared is None:
-            _shared = LoopThread()
-        _users += 1
-        return _shared
+    global _users
+    while True:
+        with _lock:
+            if _shared is not None:
+                _users += 1
+                return _shared
+        undisturbed(_start)
 
 
 def release_loop() -> None:
@@ -130,3 +134,11 @@ def release_loop() -> None:
         if _users == 0 and _shared is not None:
             ended, _shared = _shared, None
             ended.end()
+
+
+def _start() -> None:
+    """Start it, unless somebody else has, such as a start whose waiting was interrupted."""
+    global _shared
+    with _starting:
+        if _shared is None:
+            _shared = LoopThread()
