@@ -80,7 +80,7 @@ def test_a_snap_keeps_the_stream_it_waits_for(simulated: SimulatedCamera) -> Non
     with es.Camera(simulated.url) as cam, simulated.fault("stall") as stalled:
         stream = cam.stream(timeout=60)
         snap = Elsewhere(cam.snap)
-        wait_until(lambda: session_of(cam).users == 2, what="the snap to wait")
+        wait_until(lambda: session_of(cam).demand.users == 2, what="the snap to wait")
         stream.close()
         stalled.__exit__(None, None, None)
         frame = snap.join(20)

@@ -17,7 +17,7 @@ PATIENCE_S = 30.0
 
 def wait_until_snapping(camera: es.Camera) -> None:
     end = time.monotonic() + PATIENCE_S
-    while not camera._known().pausing.locked():
+    while not camera._known().demand.pausing.locked():
         assert time.monotonic() < end
         time.sleep(0.001)
 
@@ -72,4 +72,4 @@ def test_a_consumer_that_cannot_begin_leaves_no_stream_running() -> None:
         runtime, session = camera._opened()
         with pytest.raises(MemoryError):
             take_frames(runtime, session, Subscription(1), set(), wrong)
-        assert (session.wanted, camera.stats.state) == (False, "stopped")
+        assert (session.demand.wanted, camera.stats.state) == (False, "stopped")

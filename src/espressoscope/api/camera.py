@@ -347,7 +347,7 @@ class Camera(CameraRecording):
         runtime, session = self._opened()
         link = session.link
         check_waiting(runtime, timeout)
-        if not session.kept:
+        if not session.demand.kept:
             self._run(runtime, session.keep_streaming())
 
         def fits(frame: Frame) -> bool:

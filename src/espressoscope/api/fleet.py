@@ -369,7 +369,7 @@ class Fleet(FleetRecording):
 
 
 async def _let_go(sessions: Iterable[CameraSession]) -> None:
-    await asyncio.gather(*(session.let_go() for session in sessions))
+    await asyncio.gather(*(session.demand.let_go() for session in sessions))
 
 
 def _newest(session: CameraSession, timeout_s: float) -> Frame | None:

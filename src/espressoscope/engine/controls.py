@@ -13,11 +13,11 @@ from espressoscope.errors import SettingError, UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from contextlib import AbstractAsyncContextManager
     from typing import Literal
 
     from espressoscope.device.address import Address
     from espressoscope.device.camera import CameraDevice
+    from espressoscope.engine.demand import Demand
     from espressoscope.engine.link import Link
     from espressoscope.engine.pace import Pace
     from espressoscope.engine.upkeep import Upkeep
@@ -33,6 +33,7 @@ class SessionControls:
     address: Address
     device: CameraDevice | None
     link: Link
+    demand: Demand
     sizes: SizeWitness
     pace: Pace
     upkeep: Upkeep
@@ -85,10 +86,11 @@ class SessionControls:
         ----------
         restart : bool
             A running stream begins anew when its frames are to come from elsewhere. False: a stream is just
-            about to begin, or none runs; whoever is in `paused`, and the link itself, could not wait for it.
+            about to begin, or none runs; whoever is in `Demand.paused`, and the link itself, could not wait
+            for it.
         """
         device = self.controls
-        plan = self.pace.plan(device, values, streams=self._source == "mjpeg" and self.wanted)
+        plan = self.pace.plan(device, values, streams=self._source == "mjpeg" and self.demand.wanted)
         if plan.refusal and strict:
             raise SettingError(
                 f"{FPS_LIMIT}: {plan.refusal}",
@@ -114,22 +116,13 @@ class SessionControls:
             self._note_rate()
         return plan.report(device, results)
 
-    @property
-    def wanted(self) -> bool:
-        """Whether the stream is to run, for a consumer or because it is kept."""
-        raise NotImplementedError
-
-    def paused(self) -> AbstractAsyncContextManager[None]:
-        """Have the stream neither begin nor pause for anybody else."""
-        raise NotImplementedError
-
     async def verify_if_doubtful(self) -> None:
         """Make sure that this is still the same camera, if another one may have taken its place by now."""
         raise NotImplementedError
 
     async def _restart(self) -> None:
         """Let the running stream begin anew, because it is to come from elsewhere; if it is still wanted."""
-        async with self.paused():
+        async with self.demand.paused():
             if not self.link.stopped:
                 await self.link.stop()
 

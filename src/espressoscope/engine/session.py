@@ -1,10 +1,10 @@
 """One camera in use: its device and its link together.
 
-The device answers requests, the link keeps the stream; this holds both, knows who uses the stream, and sees
-to it that what streams is the camera it was: recognised before its first frame, and again after every longer
-break. What needs both at once has a file of its own: fresh pictures (`stills`), the rate (`pace`), cameras
-that move (`whereabouts`). Asynchronous: everything runs on the loop's thread, except reading `link`'s slot,
-subscriptions and figures, and the plain attributes.
+The device answers requests, the link keeps the stream; this holds both, and sees to it that what streams is
+the camera it was: recognised before its first frame, and again after every longer break. What else belongs to
+a camera in use has a file of its own: who wants its stream (`demand`), fresh pictures (`stills`), the rate
+(`pace`), cameras that move (`whereabouts`). Asynchronous: everything runs on the loop's thread, except
+reading `link`'s slot, subscriptions and figures, and the plain attributes.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from espressoscope.device.snapshots import SnapshotPoller
 from espressoscope.device.stream import open_stream
 from espressoscope.engine.approach import RECONNECT_TIMEOUT_S, OpenedStream, open_verified
 from espressoscope.engine.controls import SessionControls
+from espressoscope.engine.demand import Demand
 from espressoscope.engine.link import Link
 from espressoscope.engine.pace import Pace
 from espressoscope.engine.seek import find_known, recognise_again, with_mac
@@ -34,7 +35,7 @@ from espressoscope.errors import CameraError, UnsupportedError
 from espressoscope.model import CameraInfo
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
     from espressoscope.device.address import Address
     from espressoscope.device.identify import Identity
@@ -77,8 +78,6 @@ class CameraSession(SessionControls):
         Its control side; None for a bare stream, and before it is reached.
     reached : bool
         It has been recognised.
-    kept : bool
-        The stream runs until `close`, whoever uses it.
     closed : bool
         It is over.
     refusal : CameraError or None
@@ -98,16 +97,14 @@ class CameraSession(SessionControls):
         self.info = given or CameraInfo(address.netloc, address.url, None, None, "unknown", "given")
         self.device: CameraDevice | None = None
         self.reached = False
-        self.kept = False
         self.closed = False
         self.refusal: CameraError | None = None
-        self.pausing = asyncio.Lock()
         self.link = Link(self.camera, self._open_source, wall_offset_ns=wall_offset_ns)
         self.sizes = SizeWitness(self.link)
+        self.demand = Demand(self)
         self.pace = Pace()
         self.stills = Stills(self)
         self.upkeep = Upkeep(self)
-        self.users = 0
         self._label = ""
         self._stream: Address | None = None
         self._source: StreamSource = "auto"
@@ -181,7 +178,7 @@ class CameraSession(SessionControls):
         self._ready_source = opened
         self._recognised(newcomer_steals=False)
         # An open stream that nobody reads would fill with old frames.
-        self.kept = True
+        self.demand.kept = True
         self.link.start()
 
     def _recognised(self, *, newcomer_steals: bool) -> None:
@@ -242,7 +239,7 @@ class CameraSession(SessionControls):
         if not self._awaited_restoring:
             self._awaited_restoring = True
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_RESTORE_S), self.pausing:
+                async with asyncio.timeout(_RESTORE_S), self.demand.pausing:
                     pass
         if self._ready_source is not None:
             self._ready_source.connection.abort()
@@ -262,67 +259,16 @@ class CameraSession(SessionControls):
     # ---- the stream -----------------------------------------------------------------------------
 
     async def keep_streaming(self, source: StreamSource = "auto") -> None:
-        """Start the stream and keep it until `close` or `let_go`."""
+        """Start the stream and keep it until `close` or `Demand.let_go`."""
         self.check_open()
         self.choose(source, None)
-        self.kept = True
-        self._start()
-
-    async def let_go(self) -> None:
-        """End what `keep_streaming` began; consumers that are left keep the stream."""
-        self.kept = False
-        if not self.wanted:
-            await self._stop()
+        self.demand.keep()
 
     async def begin_streaming(self, source: StreamSource, interval_s: float | None) -> None:
         """Start the stream for one more consumer."""
         self.check_open()
         self.choose(source, interval_s)
-        self.users += 1
-        self._start()
-
-    @property
-    def wanted(self) -> bool:
-        """Whether the stream is to run, for a consumer or because it is kept."""
-        return self.kept or self.users > 0
-
-    @contextlib.asynccontextmanager
-    async def paused(self) -> AsyncIterator[None]:
-        """Have the stream neither begin nor pause for anybody else; it begins then, if it is wanted.
-
-        Who wants it meanwhile waits for nobody: a camera that does not answer would hold up all others.
-        """
-        try:
-            async with self.pausing:
-                yield
-        finally:
-            if self.wanted and self.link.stopped and not self.closed:
-                self._start()
-
-    def _start(self) -> None:
-        """Start the link, or leave that to who has paused it.
-
-        Why a camera could not be reached holds until an attempt says otherwise.
-        """
-        if self.pausing.locked():
-            return
-        known = None if self.reached else self.link.last_error
-        self.link.start()
-        if known is not None:
-            self.link.last_error = known
-
-    async def end_streaming(self) -> None:
-        """One consumer less; the last one stops the stream, unless it is kept."""
-        self.users -= 1
-        if not self.wanted:
-            await self._stop()
-
-    async def _stop(self) -> None:
-        """Stop the link; why a camera could not be reached holds until it has been."""
-        known = None if self.reached else self.link.last_error
-        await self.link.stop()
-        if known is not None and self.link.stopped:
-            self.link.last_error = known
+        self.demand.add()
 
     async def take_frames(
         self,
@@ -340,14 +286,14 @@ class CameraSession(SessionControls):
             if first is not None:
                 first()
         except BaseException:
-            await self.end_streaming()
+            await self.demand.remove()
             raise
         self.link.subscribe(consumer)
 
     async def leave_frames(self, consumer: Consumer) -> None:
         """End `take_frames`; twice does nothing."""
         if self.link.unsubscribe(consumer):
-            await self.end_streaming()
+            await self.demand.remove()
 
     def choose(self, source: StreamSource, interval_s: float | None) -> None:
         """Decide where frames come from, as far as nobody has decided before.
@@ -357,7 +303,7 @@ class CameraSession(SessionControls):
         UnsupportedError
             It has no such source, or sends the other.
         """
-        if self.link.stopped and not self.wanted:
+        if self.link.stopped and not self.demand.wanted:
             self._source = source
         elif source not in ("auto", self._source) and (not self.reached or source != self._mode):
             raise UnsupportedError(

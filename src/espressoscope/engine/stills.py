@@ -52,7 +52,7 @@ class Stills:
             return await self._snap_large(framesize)
         session = self._session
         # Decided under the lock: the stream must neither pause, nor begin beside a capture, meanwhile.
-        async with session.paused():
+        async with session.demand.paused():
             session.check_open()
             device = session.device
             path = None if device is None else device.family.snapshot_path
@@ -67,12 +67,12 @@ class Stills:
                 return frame
             if idle:
                 session.choose("mjpeg", None)
-            session.users += 1  # keeps the stream while this waits for it
+            session.demand.users += 1  # keeps the stream while this waits for it
             session.link.start()
         try:
             return await self._snap_from_stream()
         finally:
-            await session.end_streaming()
+            await session.demand.remove()
 
     async def _snap_from_stream(self) -> Frame:
         """Take the first frame that cannot have been begun before the call.
@@ -107,7 +107,7 @@ class Stills:
         device = session.controls
         path = device.snapshot_path()
         wanted = str(device.table.check(device.table.spec("framesize"), framesize))
-        async with session.paused():
+        async with session.demand.paused():
             session.check_open()
             await session.verify_if_doubtful()
             resume = not session.link.stopped
@@ -130,7 +130,7 @@ class Stills:
                 try:
                     # A change that was not confirmed may have taken all the same.
                     if not fits or device.framesize_index != before:
-                        await self._restore(device, path, before, resume or session.wanted)
+                        await self._restore(device, path, before, resume or session.demand.wanted)
                 except CameraError:
                     if failure is None:
                         raise
