@@ -192,7 +192,11 @@ def test_one_camera_can_be_opened_by_itself(
     assert (list(run), len(run["alone"])) == (["alone"], 30)
     run.refresh()
     assert list(run) == ["alone"]
-    for path, why in ((alone / "frames.csv", "it is a file"), (copy / "none", "no such folder")):
+    for path, why in (
+        (alone / "frames.csv", "it is a file"),
+        (copy / "none", "no such folder"),
+        (copy / ("n" * 300), "name too long"),
+    ):
         with pytest.raises(RecordingError, match=f"is no run: .*{why}"):
             open_run(path)
 

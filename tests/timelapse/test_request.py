@@ -41,6 +41,13 @@ def test_a_frame_size_is_a_name() -> None:
         read_request(**{**GIVEN, "framesize": 5})
 
 
+def test_what_cannot_be_the_room_to_leave_or_the_folder_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="keep_free must not be negative"):
+        es.TimeLapse("127.0.0.1:1", every="1s", count=1, path=tmp_path, keep_free=-5)
+    with pytest.raises(es.RecordingError, match="name too long"):
+        es.TimeLapse("127.0.0.1:1", every="1s", count=1, path=tmp_path / ("n" * 300)).prepare()
+
+
 def test_a_command_given_in_words_is_checked_as_a_text_is(tmp_path: Path) -> None:
     wrongs: list[Any] = [[], ["no-such-program-here", "x"], [5], b"true", 5, [["sh"]]]
     for wrong in wrongs:

@@ -175,6 +175,8 @@ class TimeLapse:
         if on_missed is not None and not callable(on_missed):
             self._alarm_words = words_of(on_missed)
         self._news = LapseNews(on_point, on_missed if callable(on_missed) else None)
+        if keep_free is not None and keep_free < 0:
+            raise ValueError("keep_free must not be negative")
         self._keep_free = keep_free
         self._force = force
         self._clock = clock or Clock()
@@ -207,7 +209,9 @@ class TimeLapse:
         from espressoscope.timelapse.folder import LapseFolder, refuse_other
         from espressoscope.timelapse.ledger import last_line
 
-        fresh = not self.path.exists()
+        fresh = False
+        with contextlib.suppress(OSError):  # a name too long, no right to look: `LapseFolder` says so
+            fresh = not self.path.exists()
         self._folder = folder = LapseFolder(self.path)
         try:
             plan = folder.plan

@@ -67,7 +67,11 @@ class PlainFile:
         self.path = path
         flags = os.O_RDWR | _BINARY | (os.O_CREAT | os.O_EXCL if new else 0)
         self.descriptor = os.open(path, flags, 0o644)
-        self.size = os.lseek(self.descriptor, 0, os.SEEK_END)
+        try:
+            self.size = os.lseek(self.descriptor, 0, os.SEEK_END)
+        except OSError:  # a pipe of that name
+            os.close(self.descriptor)
+            raise
 
     def append(self, parts: Sequence[bytes]) -> None:
         """Write parts at the end, one after the other.

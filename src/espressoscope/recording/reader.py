@@ -43,10 +43,13 @@ class Run(Mapping[str, Recording]):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path).expanduser().absolute()
-        if self.path.is_file() and (self.path.name == RUN_NAME or self.path.name.endswith(SUFFIX)):
-            self.path = self.path.parent
-        if not self.path.is_dir():
-            raise _no_run(self.path, "it is a file" if self.path.exists() else "there is no such folder")
+        try:
+            if self.path.is_file() and (self.path.name == RUN_NAME or self.path.name.endswith(SUFFIX)):
+                self.path = self.path.parent
+            if not self.path.is_dir():
+                raise _no_run(self.path, "it is a file" if self.path.exists() else "there is no such folder")
+        except OSError as error:  # no right to look, a name too long
+            raise _no_run(self.path, error.strerror or str(error)) from error
         self.info: dict[str, Any] = {}
         self.absent: tuple[str, ...] = ()
         self._recordings: dict[str, Recording] = {}

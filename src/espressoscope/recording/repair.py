@@ -102,8 +102,8 @@ def repair_run(path: str | os.PathLike[str], software: str) -> list[Repaired]:
     """
     run = open_run(path)
     top = _top_of(run.path)
-    _refuse_links(run, top)
     try:
+        _refuse_links(run, top)
         lock = RunLock(top)
     except BlockingIOError:
         raise RecordingError(
