@@ -191,7 +191,7 @@ def test_cameras_keep_their_places_when_others_come(
         fewer = shown.board(names[1:])
         assert places(fewer, names[1:]) == places(many, names[1:])
 
-        # Wells are kept, whoever else has none; a well is never given to two.
+        # Wells are kept, whoever else has none, and who has none does not stand in one.
         cameras = [stack.enter_context(sim.SimulatedCamera(framesize="QVGA", fps=5)) for _ in range(2)]
         text = "[plates.P]\nwells = 24\n"
         for camera, well in zip(cameras, ("B1", "D6"), strict=True):
@@ -201,6 +201,9 @@ def test_cameras_keep_their_places_when_others_come(
         qtbot.waitUntil(lambda: len(session.names) == 2, timeout=20_000)
         board = shown.board([*names[1:6], "B1", "D6"])
         assert places(board, ["B1", "D6"]) == [(1, 0), (3, 5)]
-        assert places(board, ["c1", "c2", "c4", "c5"]) == places(fewer, ["c1", "c2", "c4", "c5"])
-        assert board.place("c3") == (0, 0), "its place was that of B1"
         assert board.columns == 6
+        others = places(board, names[1:6])
+        assert sorted(others) == [(4, column) for column in range(5)], "below the plate, not in free wells"
+        assert places(shown.board([*names[1:7], "B1", "D6"]), names[1:6]) == others
+        without = shown.board(names[1:6])
+        assert {row for row, _ in places(without, names[1:6])} == {0}, "no empty rows where the plate was"

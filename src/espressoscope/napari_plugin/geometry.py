@@ -6,6 +6,7 @@ import math
 import threading
 import weakref
 from collections import Counter
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from espressoscope.display import choose_grid
@@ -101,6 +102,7 @@ class Geometry:
         self._lock = threading.Lock()
         self._sizes: dict[str, _Size] = {}
         self._scales: dict[str, Scale] = {}
+        self._plate_rows = 0  # of the mosaic as it is shown
 
     # ---- on any thread --------------------------------------------------------------------------
 
@@ -230,10 +232,13 @@ class Geometry:
         live = layers.get(MOSAIC)
         height, width = size = self._common_size(names)
         places = self._wells(names)
-        count = len(names)
+        cells = len(names)
         if places:  # free wells have pixels, too
-            count = max(count, self._plate_columns(places) * (1 + max(row for row, _ in places.values())))
-        scale = mosaic_scale(count, size, width * um * zoom if live is not None or fit else None)
+            rows, columns = self._plate(places)
+            others = len(names) - len(places)
+            used = rows + -(-others // columns) if others else 1 + max(row for row, _ in places.values())
+            cells = columns * used
+        scale = mosaic_scale(cells, size, width * um * zoom if live is not None or fit else None)
         tile = -(-height // scale), -(-width // scale)
         board = live.board if live is not None else None
         if (
@@ -241,10 +246,12 @@ class Geometry:
             or board.tile != tile
             or set(board.names) != set(names)
             or any(board.place(name) != place for name, place in places.items())
+            or any(board.place(name)[0] < self._plate(places)[0] for name in names if name not in places)
         ):
             board = self._new_mosaic(names, tile, size, layers)
             if board is None:
                 return None, 0.0
+            self._plate_rows = self._plate(places)[0]
         each = um * width / tile[1]
         self.visible = None if fit else self._seen(board, each, viewer, left)
         for name in names:
@@ -260,8 +267,15 @@ class Geometry:
         first = {known[name]: name for name in reversed(names) if name in known}
         return {name: place for place, name in first.items()}
 
-    def _plate_columns(self, wells: Mapping[str, tuple[int, int]]) -> int:
-        return max(self._session.plate_columns, 1 + max(column for _, column in wells.values()))
+    def _plate(self, wells: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
+        """Give rows and columns that belong to plates."""
+        if not wells:
+            return 0, 0
+        rows, columns = self._session.plate
+        return (
+            max(rows, 1 + max(row for row, _ in wells.values())),
+            max(columns, 1 + max(column for _, column in wells.values())),
+        )
 
     def _new_mosaic(
         self,
@@ -272,21 +286,26 @@ class Geometry:
     ) -> Board | None:
         """Give a mosaic that has been made, or have it made: that costs up to 100 ms.
 
-        Cameras stay where they are; where there is no room for all, columns and rows are added.
+        Cameras stay where they are; where there is no room for all, columns and rows are added. Who is in no
+        well stands below the plates: in a free well it would seem to belong there.
         """
         wells = self._wells(names)
         before = layers[MOSAIC].board if MOSAIC in layers else None
+        below, columns = self._plate(wells)
         if wells:
-            columns = self._plate_columns(wells)
+            pass  # as wide as the plates
         elif before is not None and len(names) <= before.cells:
             columns = before.columns
         else:
             columns = max(choose_grid(len(names), size).columns, before.columns if before is not None else 1)
         places = dict(wells)
-        if before is not None:
-            stay = {name: before.place(name) for name in before.names if name in names and name not in wells}
-            free = {place for place in stay.values() if place[1] < columns}.difference(wells.values())
-            places.update({name: place for name, place in stay.items() if place in free})
+        others = [name for name in names if name not in wells]
+        if before is not None and below >= self._plate_rows:  # else there would be empty rows on top
+            stay = {name: before.place(name) for name in others if name in before.names}
+            places.update({n: place for n, place in stay.items() if place[0] >= below and place[1] < columns})
+        taken = set(places.values())
+        free = (cell for n in count(below * columns) if (cell := divmod(n, columns)) not in taken)
+        places.update({name: next(free) for name in others if name not in places})
         return self._board(
             MOSAIC, _Wanted(tuple(names), tile, columns, tuple(sorted(places.items()))), layers
         )

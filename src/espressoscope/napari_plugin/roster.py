@@ -56,8 +56,8 @@ class Roster:
         The open fleet; None before the first camera.
     places : dict of str to (int, int)
         Row and column of cameras that stand on a plate.
-    plate_columns : int
-        Columns of the widest plate.
+    plate : (int, int)
+        Rows and columns that the plates take; zeros when there is none.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Roster:
     ) -> None:
         self.fleet: es.Fleet | None = None
         self.places: dict[str, tuple[int, int]] = {}
-        self.plate_columns = 0
+        self.plate = (0, 0)
         self._pictures = pictures
         self._joined = joined
         self._left = left
@@ -217,10 +217,11 @@ class Roster:
 
     def add_fleet_file(self, path: str) -> None:
         """Take in all cameras of a fleet file, and their places on plates."""
-        members = es.FleetFile.load(path, must_exist=True).members
+        file = es.FleetFile.load(path, must_exist=True)
+        members = file.members
         if not members:
             raise ValueError(f"{path} names no camera: espressoscope fleet add ADDRESS adds one")
-        columns, wells = plate_places(members.values())
+        rows, columns, wells = plate_places(members.values(), file.plates)
         others = [
             place
             for name, place in self.places.items()
@@ -229,7 +230,10 @@ class Roster:
         if set(others) & set(wells.values()):  # another plate: below what is there
             below = 1 + max(row for row, _ in others)
             wells = {name: (below + row, column) for name, (row, column) in wells.items()}
-        self.plate_columns = max(columns, self.plate_columns if others else 0)
+            rows += below
+        if others:
+            rows, columns = max(rows, self.plate[0]), max(columns, self.plate[1])
+        self.plate = rows, columns
         self.add(list(members.values()), wells)
 
     def _shows(self, name: str, member: es.Member) -> bool:
@@ -250,7 +254,7 @@ class Roster:
         new = [name for name in self.fleet.names if name not in before] if self.fleet is not None else []
         self._simulated.update(dict.fromkeys(new, simulator))
         if not before and count in PLATES:
-            self.plate_columns = PLATES[count]
+            self.plate = count // PLATES[count], PLATES[count]
             self.places = {name: divmod(index, PLATES[count]) for index, name in enumerate(new)}
 
     def remove(self, names: Iterable[str]) -> None:

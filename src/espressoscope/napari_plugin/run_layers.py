@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from espressoscope.display import MAX_PIXELS, choose_grid
 from espressoscope.napari_plugin.geometry import USUAL
-from espressoscope.napari_plugin.plates import PLATES, plate_places
+from espressoscope.napari_plugin.plates import plate_places, plate_size
 from espressoscope.napari_plugin.run_arrays import RunArray, Track, levels
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _plates(cameras: dict[str, Recording]) -> dict[str, dict[str, tuple[int, int
     found = {}
     for plate in dict.fromkeys(each.plate or "" for each in placed):
         those = [each for each in placed if (each.plate or "") == plate]
-        _, places = plate_places(cast("Iterable[es.Member]", those))
+        places = plate_places(cast("Iterable[es.Member]", those)).places
         # A picture of a plate needs more than one camera, each in a well of its own.
         if len(places) > 1 and len(set(places.values())) == len(places):
             found[plate] = places
@@ -125,7 +125,7 @@ class _Builder:
         columns = 1 + max(column for _, column in places.values())
         if plate:
             told = next((recording.info.get("wells") for recording in cameras.values()), None)
-            rows, columns = _plate_size(told if isinstance(told, int) else None, rows, columns)
+            rows, columns = plate_size(told if isinstance(told, int) else None, rows, columns)
         tracks = [
             Track(recording.snapshot(), self._line.frames[name], *places[name])
             for name, recording in cameras.items()
@@ -181,11 +181,3 @@ def _usual_size(recordings: list[Recording]) -> tuple[int, int]:
             if part.shape[1] * part.shape[2] <= MAX_PIXELS:  # others claim what no decoder gives
                 count[part.shape[1:3]] += part.shape[0]
     return count.most_common(1)[0][0] if count else USUAL
-
-
-def _plate_size(wells: int | None, rows: int, columns: int) -> tuple[int, int]:
-    """Give rows and columns of the plate: with so many wells, or the smallest that these fit on."""
-    for count, wide in PLATES.items():
-        if (wells is None or count == wells) and rows <= count // wide and columns <= wide:
-            return count // wide, wide
-    return rows, columns

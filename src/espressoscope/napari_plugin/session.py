@@ -124,9 +124,9 @@ class LiveSession(QObject):
         return self._roster.places
 
     @property
-    def plate_columns(self) -> int:
-        """Columns of the widest plate."""
-        return self._roster.plate_columns
+    def plate(self) -> tuple[int, int]:
+        """Rows and columns that the plates take; zeros when there is none."""
+        return self._roster.plate
 
     @property
     def live(self) -> bool:
