@@ -283,6 +283,9 @@ def test_a_camera_keeps_its_place_whatever_the_others_do() -> None:
 
 
 def test_the_tile_under_a_pixel() -> None:
+    assert Mosaic("abc", tile=(30, 40), columns=2, rows=4).draw({}).shape == (120, 80, 3)
+    with pytest.raises(ValueError, match="larger than"):
+        Mosaic(rows=10**6)
     mosaic = Mosaic("abc", tile=(30, 40), columns=2)
     assert [mosaic.at(*point) for point in ((0, 0), (29.9, 39.9), (0, 40), (30, 0))] == ["a", "a", "b", "c"]
     assert [mosaic.at(*point) for point in ((30, 40), (-1, 0), (0, -0.1), (60, 0), (0, 80))] == [None] * 5

@@ -249,7 +249,11 @@ def test_a_fleet_file_gives_each_camera_its_well(widget: LiveWidget, qtbot: Any,
         assert {name: board.place(name) for name in board.names} == {
             f"well {well}": place for well, place in wells.items()
         }
-        assert board.columns == 6
+        assert (board.cells, board.columns) == (24, 6)
+        high, wide = board.tile
+        free = board.shown[high : 2 * high, :wide]  # B1
+        assert 0 < free[high // 2, wide // 2].max() < 40
+        assert free[0].max() == free[:, 0].max() == 0
 
         # One is switched off while live: its tile says so, the others go on.
         cameras[0].stop()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 from enum import StrEnum
-from math import floor
+from math import floor, prod
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -84,6 +84,8 @@ class Mosaic:
         Height and width of each tile in pixels.
     columns : int, optional
         Tiles beside each other, for good; else as many as `choose_grid` gives for these cameras.
+    rows : int
+        Tiles below each other, at least.
 
     Attributes
     ----------
@@ -97,7 +99,11 @@ class Mosaic:
     """
 
     def __init__(
-        self, names: Iterable[str] = (), tile: tuple[int, int] = (240, 320), columns: int | None = None
+        self,
+        names: Iterable[str] = (),
+        tile: tuple[int, int] = (240, 320),
+        columns: int | None = None,
+        rows: int = 0,
     ) -> None:
         height, width = tile
         names = list(names)
@@ -106,7 +112,9 @@ class Mosaic:
         self.undecodable = 0
         self._tile = (int(height), int(width))
         self._columns = columns or choose_grid(len(names), self._tile).columns
-        self._layout = _Layout({}, 0)
+        self._layout = _Layout({}, rows)
+        if prod(self.shape[:2]) > MAX_PIXELS:
+            raise ValueError(f"a mosaic of {rows} rows is larger than {MAX_PIXELS} pixels")
         self._changing = threading.Lock()
         self._drawing = threading.Lock()
         self._resizer = Resizer()

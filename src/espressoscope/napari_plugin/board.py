@@ -23,6 +23,9 @@ __all__ = ["Board"]
 
 LARGE_PIXELS: Final = 400_000
 """Pixels of a tile from which on nobody waits while it is grayed."""
+_WELL: Final = (20, 21, 24)
+"""A free well."""
+_WELL_EDGE: Final = 30  # the tile's height through the width of a free well's edge: seen from afar, too
 _BAR: Final = 3
 """What lies below a label is divided by this."""
 
@@ -40,6 +43,8 @@ class Board:
         Tiles beside each other.
     places : Mapping of str to (int, int), optional
         Row and column of cameras that stand on a plate; the others take what is free.
+    plate_rows : int
+        Rows that belong to plates, whose free wells are shown as such.
 
     Attributes
     ----------
@@ -53,12 +58,14 @@ class Board:
         tile: tuple[int, int],
         columns: int,
         places: Mapping[str, tuple[int, int]] | None = None,
+        plate_rows: int = 0,
     ) -> None:
-        self._mosaic = Mosaic((), tile, columns)
+        self._mosaic = Mosaic((), tile, columns, plate_rows)
         for name in sorted(names, key=lambda name: name not in (places or {})):
             self._mosaic.add(name, (places or {}).get(name))
         self._lock = threading.Lock()
         self._canvas = self._mosaic.draw({})
+        self._show_free_wells(plate_rows)
         self._dirty = set(names)
         self._regions = {name: self._mosaic.region(name) for name in names}
         self._states = dict.fromkeys(names, TileState.NO_SIGNAL)
@@ -109,6 +116,15 @@ class Board:
     def at(self, y: float, x: float) -> str | None:
         """Give the camera whose tile has this pixel; None beside all tiles."""
         return self._mosaic.at(y, x)
+
+    def _show_free_wells(self, plate_rows: int) -> None:
+        height, width = self.tile
+        edge = -(-height // _WELL_EDGE)
+        taken = {self._mosaic.place(name) for name in self._mosaic.names}
+        for row, column in np.ndindex(plate_rows, self.columns):
+            if (row, column) not in taken:
+                y, x = row * height, column * width
+                self._canvas[y + edge : y + height - edge, x + edge : x + width - edge] = _WELL
 
     # ---- on any thread --------------------------------------------------------------------------
 

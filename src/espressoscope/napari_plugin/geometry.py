@@ -58,11 +58,12 @@ class _Wanted(NamedTuple):
     names: tuple[str, ...]
     tile: tuple[int, int]
     columns: int
-    places: tuple[tuple[str, tuple[int, int]], ...]
+    places: tuple[tuple[str, tuple[int, int]], ...] = ()
+    plate_rows: int = 0
 
 
 def _make(wanted: _Wanted, before: Sequence[Board]) -> Board:
-    board = Board(wanted.names, wanted.tile, wanted.columns, dict(wanted.places))
+    board = Board(wanted.names, wanted.tile, wanted.columns, dict(wanted.places), wanted.plate_rows)
     for each in before:
         board.inherit(each)
     board.take()
@@ -197,7 +198,7 @@ class Geometry:
             live = layers.get(name)
             board = live.board if live is not None and live.board.tile == size.came else None
             if board is None:
-                board = self._board(name, _Wanted((name,), size.came, 1, ()), layers)
+                board = self._board(name, _Wanted((name,), size.came, 1), layers)
             if board is None:
                 continue
             each = pixel[name] * size.full[1] / size.came[1]
@@ -235,9 +236,7 @@ class Geometry:
         cells = len(names)
         if places:  # free wells have pixels, too
             rows, columns = self._plate(places)
-            others = len(names) - len(places)
-            used = rows + -(-others // columns) if others else 1 + max(row for row, _ in places.values())
-            cells = columns * used
+            cells = columns * (rows + math.ceil((len(names) - len(places)) / columns))
         scale = mosaic_scale(cells, size, width * um * zoom if live is not None or fit else None)
         tile = -(-height // scale), -(-width // scale)
         board = live.board if live is not None else None
@@ -307,7 +306,7 @@ class Geometry:
         free = (cell for n in count(below * columns) if (cell := divmod(n, columns)) not in taken)
         places.update({name: next(free) for name in others if name not in places})
         return self._board(
-            MOSAIC, _Wanted(tuple(names), tile, columns, tuple(sorted(places.items()))), layers
+            MOSAIC, _Wanted(tuple(names), tile, columns, tuple(sorted(places.items())), below), layers
         )
 
     def _board(self, key: str, wanted: _Wanted, layers: Mapping[str, LiveLayer]) -> Board | None:
