@@ -15,14 +15,14 @@ import pytest
 
 import espressoscope as es
 from cli_support import Cli
-from espressoscope.export.staging import staged
+from espressoscope.export.staging import staged, write_json
 from espressoscope.recording.writer import RunWriter
 from export_support import Tape, eventful, plain, write_run
 from recording_support import SOFTWARE
 from support import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 FORMATS = {"mkv": "films", "jpeg": "files", "ome-zarr": "a.zarr", "contact-sheet": "sheet.png"}
@@ -58,6 +58,21 @@ def test_two_exports_to_one_name_do_not_touch_each_others_work(tmp_path: Path) -
         both()
     assert names(tmp_path) == ["out"]
     assert names(out) == ["other picture"]
+
+
+def test_what_is_put_into_an_old_export_while_a_new_one_is_made_is_not_lost(tmp_path: Path) -> None:
+    out = tmp_path / "pictures"
+
+    def export(meanwhile: Callable[[], object]) -> None:
+        with staged(out, folder=True, replace=True) as early:
+            write_json(early / "export.json", {"espressoscope": {"export": "jpeg"}})
+            meanwhile()
+
+    export(lambda: None)
+    with pytest.raises(es.ExportError, match="no export wrote: my counts"):
+        export(lambda: (out / "my counts.txt").write_text("a day of counting"))
+    assert names(tmp_path) == ["pictures"]
+    assert (out / "my counts.txt").read_text() == "a day of counting"
 
 
 def test_the_command(run: Path, cli: Cli, tmp_path: Path) -> None:

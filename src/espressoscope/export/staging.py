@@ -116,7 +116,7 @@ def staged(out: Path, *, folder: bool, replace: bool) -> Iterator[Path]:
         The name is taken, or the system refuses.
     """
     check_name(out, folder=folder, replace=replace)
-    early = out.with_name(f".{out.name}.{os.getpid()}-{os.urandom(6).hex()}{SUFFIX}")
+    early = _beside(out)
     try:
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
@@ -174,6 +174,10 @@ def check_name(out: Path, *, folder: bool, replace: bool) -> None:
         raise ExportError(f"{out} {why}", path=str(out), hint=hint)
 
 
+def _beside(out: Path) -> Path:
+    return out.with_name(f".{out.name}.{os.getpid()}-{os.urandom(6).hex()}{SUFFIX}")
+
+
 def _is_empty(folder: Path) -> bool:
     try:
         return folder.is_dir() and next(folder.iterdir(), None) is None
@@ -198,8 +202,9 @@ def _publish(early: Path, out: Path, *, folder: bool, replace: bool) -> None:
             _link_or_rename(early, out)
         return
     old = None
+    check_name(out, folder=folder, replace=replace)  # somebody may have put a file of his own there meanwhile
     if replace and out.is_dir() and not _is_empty(out):
-        old = out.with_name(f".{out.name}.{os.getpid()}-old{SUFFIX}")
+        old = _beside(out)
         os.rename(out, old)
     elif out.is_dir():
         out.rmdir()  # an empty one; Windows renames onto none
