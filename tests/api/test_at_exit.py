@@ -63,4 +63,6 @@ def test_what_is_left_open_is_closed_when_the_program_ends(tmp_path: Path) -> No
 def test_what_is_opened_even_later_does_not_hold_up_the_end() -> None:
     with SimulatedCamera() as camera:
         code, said = _end(OPENS_AT_THE_END, camera.url)
+        # Some versions of Python let nobody start a thread so late.
         assert code == 0, said
+        assert "Traceback" not in said or "can't create new thread" in said, said

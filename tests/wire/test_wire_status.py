@@ -154,6 +154,8 @@ def test_nesting_keys_and_texts_have_ceilings() -> None:
     assert len(parse_status(many)) == 512
     assert len(parse_status(many.replace(b"}", b",}"))) == 512
     assert len(str(parse_status(b'{"a":"' + b"x" * 5000 + b'"}')["a"])) == 1024
+    long = json.dumps({"x" * 129: dict.fromkeys("ab", 1), "y" * 128: dict.fromkeys("ab", 1)}).encode()
+    assert parse_status(long) == {"y" * 128 + ".a": 1, "y" * 128 + ".b": 1}
 
 
 @given(

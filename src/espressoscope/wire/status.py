@@ -26,6 +26,7 @@ MAX_STATUS = 64 * 1024
 _MOST_KEYS = 512
 _MOST_BRACKETS = 200  # json.loads recurses once per open bracket
 _DEEPEST = 4
+_LONGEST_KEY = 128
 _LONGEST_STRING = 1024
 _UNSIGNED_MINUS_ONE = 4294967295
 # Texts even when they are digits. `rotate` is one of "-90", "0", "90" to every firmware and its own web page.
@@ -129,6 +130,8 @@ def _flatten(status: dict[str, StatusValue], prefix: str, value: object, depth: 
         name = prefix + key
         if len(status) >= _MOST_KEYS:
             return
+        if len(key) > _LONGEST_KEY:  # would stand in the name of everything below it
+            continue
         if isinstance(member, (dict, list)):
             if depth > 1:
                 _flatten(status, f"{name}.", member, depth - 1)
