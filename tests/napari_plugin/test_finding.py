@@ -263,6 +263,18 @@ def test_a_fleet_file_gives_each_camera_its_well(widget: LiveWidget, qtbot: Any,
         )
         qtbot.waitUntil(lambda: bool(widget.table.cameras.text("well A1", 7)), timeout=PATIENCE_MS)
         assert str(widget.screen.layers["mosaic"].board.states["well A6"]) == "live"
+        qtbot.waitUntil(lambda: widget.trouble.text().startswith("well A1: "), timeout=PATIENCE_MS)
+        assert widget.trouble.isVisible()
+        cameras[1].stop()
+        qtbot.waitUntil(lambda: " 1 more" in widget.trouble.text(), timeout=PATIENCE_MS)
+        table = widget.table.cameras
+        row = table.row("well A6")
+        colours = [table.data(table.index(r, 1), Qt.ItemDataRole.ForegroundRole) for r in range(5)]
+        assert [colour is not None for colour in colours] == [True, True, False, False, False]
+        widget.table.selectRow(row)
+        assert widget.trouble.text().startswith("well A6: ")
+        widget.session.remove(["well A1", "well A6"])
+        qtbot.waitUntil(lambda: not widget.trouble.isVisible(), timeout=PATIENCE_MS)
     path.write_text("[cameras.A1]\nnothing = 1\n", encoding="utf-8")
     choose(qtbot, widget.finder.fleet_file, path)
     qtbot.waitUntil(lambda: path.name in widget.words.text(), timeout=PATIENCE_MS)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
+from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
-from espressoscope.napari_plugin.controls import tip
+from espressoscope.napari_plugin.controls import BAD, tip
 
 if TYPE_CHECKING:
     from espressoscope.napari_plugin.session import CameraState, LiveSession
@@ -25,6 +26,7 @@ TIPS: Final = (
     "How sharp the picture is; larger is sharper, for the same subject",
     "What is wrong, and what to try",
 )
+_STATE: Final = 1
 
 _PLAIN: Final = {"stalled": "no picture", "busy": "in use", "backing off": "trying again", "stopped": "off"}
 """States of a link that need other words; the others say what they mean."""
@@ -75,7 +77,9 @@ class CameraModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return self.text(self._names[index.row()], index.column())
         if role == Qt.ItemDataRole.ToolTipRole:
-            return tip(self.text(self._names[index.row()], len(COLUMNS) - 1)) or None
+            return tip(self.trouble(self._names[index.row()])) or None
+        if role == Qt.ItemDataRole.ForegroundRole and index.column() == _STATE:
+            return QColor(BAD) if self.trouble(self._names[index.row()]) else None
         if role == Qt.ItemDataRole.TextAlignmentRole and 2 <= index.column() <= 6:
             return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         return None
@@ -86,6 +90,10 @@ class CameraModel(QAbstractTableModel):
         if row is None:
             row = self._rows[name] = self._row(name)
         return row[column]
+
+    def trouble(self, name: str) -> str:
+        """Say what is wrong with a camera; empty when nothing is."""
+        return self.text(name, len(COLUMNS) - 1)
 
     def _row(self, name: str) -> tuple[str, ...]:
         state = self._states.get(name)
@@ -135,7 +143,8 @@ class CameraModel(QAbstractTableModel):
         self._rows.clear()
         if self._names:
             last = self.index(len(self._names) - 1, len(COLUMNS) - 1)
-            self.dataChanged.emit(self.index(0, 1), last, [Qt.ItemDataRole.DisplayRole])
+            roles = [Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ForegroundRole]
+            self.dataChanged.emit(self.index(0, 1), last, roles)
 
 
 class CameraTable(QTableView):

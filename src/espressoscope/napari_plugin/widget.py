@@ -20,6 +20,7 @@ from espressoscope.napari_plugin.qt_pair import bad_pair
 from espressoscope.napari_plugin.screen import Screen
 from espressoscope.napari_plugin.session import LiveSession
 from espressoscope.napari_plugin.table import CameraTable
+from espressoscope.napari_plugin.trouble import Trouble
 
 if TYPE_CHECKING:
     import napari
@@ -43,7 +44,7 @@ class LiveWidget(QWidget):
         Its cameras.
     screen : Screen
         What is shown of them.
-    finder, table, live, freeze, look : QWidget
+    finder, table, live, freeze, look, trouble : QWidget
         Parts of it.
     """
 
@@ -64,6 +65,7 @@ class LiveWidget(QWidget):
         self.remove.clicked.connect(lambda: session.remove(session.selected))
         self.remove.setEnabled(False)
         self.look = LookForm(session)
+        self.trouble = Trouble(session, self.table.cameras)
         self.words = Words()
         self.warning = QLabel(bad_pair())  # stays, whatever else is said
         self.warning.setWordWrap(True)
@@ -87,6 +89,7 @@ class LiveWidget(QWidget):
         layout.addLayout(row)
         layout.addWidget(self.look)
         layout.addWidget(self.warning)
+        layout.addWidget(self.trouble)
         layout.addWidget(self.words)
         layout.addWidget(self.tabs, 2)
         session.failed.connect(self._say_wrong)
