@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from espressoscope.disk import open_plain, read_whole
+from espressoscope.disk import expanded, open_plain, read_whole
 
-if TYPE_CHECKING:
-    from pathlib import Path
+
+def test_a_path_is_from_the_root_on_and_in_somebodys_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert expanded("leaf") == tmp_path / "leaf"
+    assert expanded("~") == Path.home()
+    with pytest.raises(OSError, match="~nosuchuser stands for"):
+        expanded("~nosuchuser/leaf")
 
 
 def test_a_file_is_read_whole_up_to_its_ceiling(tmp_path: Path) -> None:

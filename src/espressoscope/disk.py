@@ -11,14 +11,15 @@ import os
 import stat
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 __all__ = [
     "PATIENCE_S",
+    "expanded",
     "is_elsewhere",
     "open_plain",
     "patiently",
@@ -74,6 +75,21 @@ else:
                 raise
         finally:
             os.close(descriptor)
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """Give a path from the root on, with the home that ``~`` stands for.
+
+    Raises
+    ------
+    OSError
+        Nobody knows a home of that user.
+    """
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError:
+        user = Path(path).parts[0]
+        raise OSError(f"{user} stands for a user's home, and none is known") from None
 
 
 def is_elsewhere(path: Path, own: os.stat_result) -> bool:

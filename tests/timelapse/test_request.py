@@ -44,6 +44,9 @@ def test_a_frame_size_is_a_name() -> None:
 def test_what_cannot_be_the_room_to_leave_or_the_folder_is_said(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="keep_free must not be negative"):
         es.TimeLapse("127.0.0.1:1", every="1s", count=1, path=tmp_path, keep_free=-5)
+    for begin in (lambda path: es.TimeLapse("127.0.0.1:1", every="1s", path=path), es.timelapse_status):
+        with pytest.raises(es.RecordingError, match="~nosuchuser/leaf is no folder: ~nosuchuser stands for"):
+            begin("~nosuchuser/leaf")
     with pytest.raises(es.RecordingError, match="name too long"):
         es.TimeLapse("127.0.0.1:1", every="1s", count=1, path=tmp_path / ("n" * 300)).prepare()
 

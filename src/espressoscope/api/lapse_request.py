@@ -4,15 +4,40 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from espressoscope.disk import expanded
+from espressoscope.errors import RecordingError
 from espressoscope.timelapse.schedule import LATEST_NS, MOST_BURST, Schedule, auto_stagger_s, auto_window_s
 from espressoscope.timelapse.spans import MOST_S, read_moment, read_span
 
-__all__ = ["read_request"]
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
+__all__ = ["read_path", "read_request"]
 
 _LONGEST_S: Final = 25 * MOST_S
 """Of a whole time-lapse, with `count`: 500 years."""
+
+
+def read_path(path: str | os.PathLike[str]) -> Path:
+    """Give the folder that was named, from the root on.
+
+    Raises
+    ------
+    RecordingError
+        It is in the home of nobody.
+    """
+    try:
+        return expanded(path)
+    except OSError as error:
+        raise RecordingError(
+            f"{path} is no folder: {error}",
+            frames_written=0,
+            frames_dropped=0,
+            hint="Give the whole path",
+        ) from error
 
 
 def read_request(

@@ -7,7 +7,6 @@ import errno
 import logging
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from espressoscope.api.lapse_crew import LapseCrew
@@ -59,9 +58,10 @@ def timelapse_status(path: str | os.PathLike[str]) -> LapseStatus:
     >>> import espressoscope as es
     >>> es.timelapse_status("leaf").next_due_ns  # doctest: +SKIP
     """
+    from espressoscope.api.lapse_request import read_path
     from espressoscope.timelapse.status import read_status
 
-    return read_status(path, time.time_ns())
+    return read_status(read_path(path), time.time_ns())
 
 
 class TimeLapse:
@@ -113,6 +113,8 @@ class TimeLapse:
         Something is out of range; the message tells how to write it.
     ConnectError, UnsupportedError
         One of the cameras is no address, and cannot be a name.
+    RecordingError
+        The path begins with the home of a user that there is none of.
 
     Attributes
     ----------
@@ -151,7 +153,7 @@ class TimeLapse:
         force: bool = False,
         clock: Clock | None = None,
     ) -> None:
-        from espressoscope.api.lapse_request import read_request
+        from espressoscope.api.lapse_request import read_path, read_request
         from espressoscope.api.roll import card_of
         from espressoscope.lab.entries import Member
         from espressoscope.timelapse.clock import Clock
@@ -165,7 +167,7 @@ class TimeLapse:
         ):
             raise ValueError("a camera is named twice")
         given = [str(card) for card in cards]
-        self.path = Path(path).expanduser().absolute()
+        self.path = read_path(path)
         self.warnings: list[str] = []
         self.forecast: Forecast | None = None
         self._schedule, self._asked = read_request(

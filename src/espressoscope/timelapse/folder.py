@@ -33,7 +33,6 @@ from espressoscope.timelapse.schedule import LATEST_NS, Schedule
 from espressoscope.timelapse.spans import write_span
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping
 
     from espressoscope.timelapse.ledger import Line
@@ -188,7 +187,8 @@ class LapseFolder:
 
     Parameters
     ----------
-    path : str or path
+    path : Path
+        From the root on.
 
     Raises
     ------
@@ -202,8 +202,8 @@ class LapseFolder:
         Of a run that has been begun before.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path).expanduser().absolute()
+    def __init__(self, path: Path) -> None:
+        self.path = path
         try:
             if not self._begun_before():
                 make_run_folder(self.path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
@@ -14,8 +13,8 @@ from espressoscope.timelapse.forecast import Forecast, forecast_disk
 from espressoscope.timelapse.ledger import last_line
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping
+    from pathlib import Path
 
     from espressoscope.timelapse.folder import Plan
     from espressoscope.timelapse.ledger import Line
@@ -107,7 +106,7 @@ class LapseStatus:
         return sum(camera.missed for camera in self.cameras)
 
 
-def read_status(path: str | os.PathLike[str], now_ns: int, keep_free: int | None = None) -> LapseStatus:
+def read_status(folder: Path, now_ns: int, keep_free: int | None = None) -> LapseStatus:
     """Read how a time-lapse is doing; changes nothing.
 
     Raises
@@ -115,7 +114,6 @@ def read_status(path: str | os.PathLike[str], now_ns: int, keep_free: int | None
     RecordingError
         There is none.
     """
-    folder = Path(path).expanduser().absolute()
     plan = read_plan(folder)
     if plan is None:
         raise RecordingError(
