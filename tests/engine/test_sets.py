@@ -106,6 +106,38 @@ def test_cameras_come_and_go_meanwhile(sets: FrameSets, cameras: list[Camera]) -
     assert again.name == "c"
 
 
+@pytest.mark.parametrize("step", ["put", "take"])
+def test_a_camera_removed_amid_the_making_of_sets_is_waited_for_by_nobody(
+    sets: FrameSets, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """As the garbage collector does it: on the thread that is at it, between any two of its steps."""
+    gone, stays = sets.add("a"), sets.add("b")
+    done = getattr(sets._aligner, step)
+
+    def remove_amid(*arguments: object) -> object:
+        for _ in range(2):
+            sets.remove(gone)
+        return done(*arguments)
+
+    def use() -> None:
+        stays.put(frame(0))
+        sets.wait(never, 0)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sets._aligner, step, remove_amid)
+        using = threading.Thread(target=use, daemon=True)
+        using.start()
+        using.join(10)
+        assert not using.is_alive()
+    assert (gone.removed, sets.names) == (True, ("b",))
+    sets.add("a")
+    assert sets.names == ("b", "a")
+    sets.remove(gone)
+    found = wait_until(lambda: stays.put(frame(1)) or sets.wait(never, 0.1))
+    assert isinstance(found, FrameSet)
+    assert set(found.frames) == {"a", "b"}
+
+
 def test_without_a_frame_the_wait_ends_in_time(sets: FrameSets) -> None:
     sets.add("a")
     begun = time.monotonic()

@@ -65,8 +65,11 @@ class FrameSets:
             period_ns=None if fps is None else math.ceil(1e9 / fps),
             duplicates=duplicates,
         )
-        # Of the aligner. The loop's thread only tries it, so that it never waits.
+        # Of the aligner. The loop's thread only tries it, so that it never waits; nor does `remove`, which the
+        # garbage collector may call anywhere, also where this thread has it.
         self._lock = threading.Lock()
+        self._feeds: dict[str, SetFeed] = {}  # of the aligner's cameras, and likewise
+        self._leaving: deque[SetFeed] = deque()
         self._queue: deque[tuple[SetFeed, Frame]] = deque()
         self._wakeup = Wakeup()
         # From `time.perf_counter_ns` to the clock of the frames, learned from those that came without delay:
@@ -79,7 +82,7 @@ class FrameSets:
     @property
     def names(self) -> tuple[str, ...]:
         """The cameras, in the order of the sets."""
-        return self._aligner.names
+        return tuple(name for name, feed in tuple(self._feeds.items()) if not feed.removed)
 
     def add(self, name: str) -> SetFeed:
         """Take in one more camera; it is part of every set from now on, None until it delivers.
@@ -95,14 +98,26 @@ class FrameSets:
             The name is taken.
         """
         with self._lock:
+            self._take_out()
             self._aligner.add(name)
-        return SetFeed(self, name)
+            feed = self._feeds[name] = SetFeed(self, name)
+        return feed
 
     def remove(self, feed: SetFeed) -> None:
-        """Leave a camera out from now on; frames it still puts are ignored. Twice does nothing."""
-        with self._lock:
-            if not feed.removed:
-                feed.removed = True
+        """Leave a camera out from now on; frames it still puts are ignored. Never waits; twice does nothing."""
+        feed.removed = True
+        self._leaving.append(feed)
+        if self._lock.acquire(blocking=False):  # else who has it, or the next, takes it out
+            try:
+                self._take_out()
+            finally:
+                self._lock.release()
+
+    def _take_out(self) -> None:
+        while self._leaving:
+            feed = self._leaving.popleft()
+            if self._feeds.get(feed.name) is feed:
+                del self._feeds[feed.name]
                 self._aligner.remove(feed.name)
 
     # ---- figures --------------------------------------------------------------------------------
@@ -193,6 +208,7 @@ class FrameSets:
             feed, frame = queue.popleft()
             if not feed.removed and aligner.put(feed.name, frame):
                 feed.lost += 1
+        self._take_out()
 
 
 class SetFeed:
