@@ -229,9 +229,10 @@ class LapseFolder:
         """Tell whether there is a time-lapse, or nothing but what the first moments of one have left."""
         if not self.path.is_dir():
             return False
-        early = {LOCK_NAME, f".{SCHEDULE_NAME}.new"}
         names = {each.name for each in self.path.iterdir()}
-        return SCHEDULE_NAME in names or names <= early
+        if SCHEDULE_NAME in names:
+            return True
+        return names <= {LOCK_NAME, f".{SCHEDULE_NAME}.new"} and _is_nothing(self.path / LOCK_NAME)
 
     def _locked(self) -> RunLock:
         try:
@@ -335,6 +336,14 @@ class LapseFolder:
     def release(self) -> None:
         """Let it go; twice does nothing."""
         self._lock.release()
+
+
+def _is_nothing(path: Path) -> bool:
+    """Tell whether a file has nothing in it, as our locks; also where it has just been removed."""
+    try:
+        return path.lstat().st_size == 0
+    except FileNotFoundError:
+        return True
 
 
 def refuse_other(path: Path, there: Mapping[str, Any], asked: Mapping[str, Any]) -> None:

@@ -26,6 +26,9 @@ _CHUNK: Final = 1 << 20
 _TORN_BYTES: Final = 1 << 14
 """Most of one line that a power cut has torn; a longer end is somebody's work."""
 
+_BEGINNINGS: Final = tuple(bytes([each]) for each in b"0123456789,")
+"""Of our lines: a number, or none in that of an event."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -59,14 +62,14 @@ def cut_torn_end(file: PlainFile, whole: Callable[[str], bool]) -> tuple[str, bo
     """Cut off what stands behind the last line that is whole.
 
     Where that is more than the one line that a power cut tears, as when a spreadsheet has saved the file in
-    its own way, the file is first copied to another name, ``.damaged``.
+    its own way or somebody has added a remark, the file is first copied to another name, ``.damaged``.
 
     Returns
     -------
     str
         The last line that is whole; "" when there is none.
     bool
-        Whether there was more than one torn line.
+        Whether there was more than a torn line.
 
     Raises
     ------
@@ -112,18 +115,21 @@ def last_whole(read: Callable[[int, int], bytes], size: int, whole: Callable[[st
 
 
 def _is_more_than_torn(read: Callable[[int, int], bytes], start: int, end: int) -> bool:
-    """Tell whether there is more than one line; bytes of zero are what a power cut leaves, and no line."""
-    lines = length = 0
-    begun = False
+    """Tell whether this is more than a power cut leaves: a line that is not ended, or has lost bytes.
+
+    Bytes that are lost are zero. A line is ended by CR, too, as some programs save files.
+    """
+    text = b""
     for at in range(start, end, _CHUNK):
-        data = read(min(_CHUNK, end - at), at).replace(b"\0", b"")
-        length += len(data)
-        for piece in data.splitlines(keepends=True):
-            lines += not begun
-            begun = not piece.endswith(b"\n")
-        if lines > 1 or length > _TORN_BYTES:
+        text += read(min(_CHUNK, end - at), at).replace(b"\0", b"")
+        if len(text) > _TORN_BYTES:
             return True
-    return False
+    lines = text.splitlines(keepends=True)
+    if len(lines) != 1:
+        return len(lines) > 1
+    if len(text) < end - start:
+        return False
+    return text.endswith((b"\n", b"\r")) or (start > 0 and text[:1] not in _BEGINNINGS)
 
 
 def _copy(read: Callable[[int, int], bytes], file: PlainFile) -> Path:
