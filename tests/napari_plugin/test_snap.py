@@ -143,6 +143,10 @@ def test_many_become_one_stack_and_a_dead_camera_costs_only_itself(
     assert layer.visible
     assert [entry["camera"] for entry in entries] == widget.session.names
     assert layer.data.shape == (6, 240, 320, 3)
+    assert viewer.dims.nsteps[0] == 6
+    for place, name in reversed(tuple(enumerate(widget.session.names))):
+        panel.list.itemDoubleClicked.emit(panel.list.topLevelItem(place), 0)
+        assert number_in(layer.data[viewer.dims.current_step[0]]) == numbers[name]
     qtbot.mouseClick(widget.live, Qt.MouseButton.LeftButton)  # also without a stream
     with six[4].fault("vanish"):
         dead = next(name for name, number in numbers.items() if number == six[4].number)

@@ -99,6 +99,52 @@ def test_what_fails_is_said_and_holds_up_no_other_picture(
     layers.close()
 
 
+def test_the_slider_of_a_stack_leads_to_every_picture(
+    session: LiveSession, viewer: napari.Viewer, qtbot: Any
+) -> None:
+    layers = SnapLayers(session, viewer)
+    with sim.simulate(6, port=0, framesize="QVGA") as cameras:
+        taken = []
+        for camera in cameras:
+            with es.Camera(camera.url) as device:
+                picture = take(camera.name, device, None, Look())
+            taken.append((camera.number, Taken(picture, picture.image())))
+    layers.prepare()
+    qtbot.waitUntil(lambda: len(viewer.layers) == 1, timeout=PATIENCE_MS)
+    (layer,) = viewer.layers
+
+    def put(some: list[tuple[int, Taken]], length: int) -> None:
+        layers.put_many([each for _, each in some])
+        qtbot.waitUntil(lambda: layers.idle and len(layer.data) == length, timeout=PATIENCE_MS)
+        assert layer.visible
+        assert layer.extent.world[:, 0].tolist() == [0, length - 1]
+        assert shown() == some[0][0], "the first of the new ones"
+
+    def shown() -> int | None:
+        """Read the number of the camera whose picture the slider shows."""
+        place = round(float(layer.world_to_data(viewer.dims.point)[0]))
+        reading = sim.read_strip(np.ascontiguousarray(layer.data[place]))
+        return None if reading is None else reading.camera
+
+    def lead(some: list[tuple[int, Taken]]) -> None:
+        for number, each in reversed(some):
+            assert layers.reveal(each.picture)
+            assert shown() == number
+
+    put(taken[:3], 3)  # into the layer that waited, which was hidden
+    assert viewer.dims.nsteps[0] == 3
+    lead(taken[:3])
+    layer.visible = False  # by its user
+    put(taken[3:5], 5)
+    assert viewer.dims.nsteps[0] == 5
+    lead(taken[:5])
+    # As of a recording: it has steps of its own along the same slider.
+    viewer.add_image(np.zeros((30, 24, 32, 3), np.uint8), rgb=True, scale=(0.24, 1, 1))
+    put(taken[5:], 6)
+    lead(taken)
+    layers.close()
+
+
 def test_no_picture_covers_another_whatever_their_pixels_measure(
     session: LiveSession, picture: Snapped, viewer: napari.Viewer, qtbot: Any
 ) -> None:

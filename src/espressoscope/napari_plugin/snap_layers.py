@@ -249,7 +249,7 @@ class SnapLayers(QObject):
     ) -> None:
         layer = stack.layer
         if layer is not None and layer in self._viewer.layers:
-            layer.data = shown
+            _show_data(layer, shown)
             layer.metadata = {**layer.metadata, "espressoscope": {"snap": True, "pictures": entries}}
         else:
             if layer is not None:  # removed by the user a moment ago: the new ones alone
@@ -285,8 +285,7 @@ class SnapLayers(QObject):
         if layer is not None:
             for key, value in about.items():
                 setattr(layer, key, value)
-            layer.data = data
-            layer.visible = True
+            _show_data(layer, data)
         else:
             axes = (*("picture",) * more, "y", "x")
             layer = self._viewer.add_image(
@@ -338,7 +337,8 @@ class SnapLayers(QObject):
         """Move the slider to a picture of a stack."""
         axis = self._viewer.dims.ndim - layer.ndim
         if layer.ndim > 2 and layer in self._viewer.layers:
-            self._viewer.dims.set_current_step(axis, place)
+            # Not by steps: with a recording beside it they are the recording's.
+            self._viewer.dims.set_point(axis, float(layer.data_to_world((place, 0, 0))[0]))
 
     def reveal(self, picture: Snapped) -> bool:
         """Bring a picture to the front, or its stack's slider to it; false when its layer is gone."""
@@ -350,6 +350,12 @@ class SnapLayers(QObject):
                     self.show_at(layer, place)
                     return True
         return False
+
+
+def _show_data(layer: Any, data: NDArray[np.uint8]) -> None:
+    """Have a layer show other data; of one that is hidden napari would not notice that its size changes."""
+    layer.visible = True
+    layer.data = data
 
 
 def _entry(picture: Snapped) -> dict[str, Any]:
