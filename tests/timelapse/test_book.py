@@ -14,6 +14,7 @@ from espressoscope.recording.layout import SLOTS
 from espressoscope.recording.recorded import Recording
 from espressoscope.recording.run_folder import LOG_NAME
 from espressoscope.recording.stored import Segment, segment_paths
+from espressoscope.timelapse import found
 from espressoscope.timelapse.book import CameraBook, Point
 from espressoscope.timelapse.ledger import POINTS_NAME, Line, read_line
 from espressoscope.timelapse.schedule import Schedule
@@ -103,6 +104,88 @@ def test_pictures_without_a_line_get_the_one_they_would_have_had(tmp_path: Path,
     # What the lines tell is what there is.
     points = [int(number) // 2 for number in Recording("A1", left, {}).log["sequence"]]
     assert [line and line.pictures for line in lines_of(left)] == [points.count(point) for point in range(3)]
+
+
+def lived(folder: Path) -> list[dict[str, bytes]]:
+    """Take two points in each of four lives; give the tables as they were at the end of each."""
+    tables = []
+    for first in range(0, 8, 2):
+        book = opened(folder)
+        take(book, first, "ok")
+        take(book, first + 1, "ok")
+        book.close()
+        tables.append({name: (folder / name).read_bytes() for name in (POINTS_NAME, LOG_NAME)})
+    return tables
+
+
+def numbers_of(folder: Path) -> list[list[str]]:
+    """Give the first field of the lines that `points.csv` and `frames.csv` have of points and frames."""
+    return [
+        [text.split(",")[0] for text in (folder / name).read_text().splitlines() if text[0].isdigit()]
+        for name in (POINTS_NAME, LOG_NAME)
+    ]
+
+
+@pytest.mark.parametrize("names", [[POINTS_NAME], [LOG_NAME], [POINTS_NAME, LOG_NAME]], ids="+".join)
+def test_tables_of_long_ago_that_are_put_back_cost_no_point_its_pictures(
+    tmp_path: Path, names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = lived(tmp_path)[1]
+    for name in names:
+        (tmp_path / name).write_bytes(before[name])
+    read = []
+    monkeypatch.setattr(found, "Segment", lambda path: read.append(path.name) or Segment(path))
+    book = opened(tmp_path)
+    settled = book.settle_found(due_ns)
+    book.close()
+    assert [line.point for line in settled] == ([4, 5, 6, 7] if POINTS_NAME in names else [])
+    assert all(line.outcome == "taken" for line in settled)
+    assert numbers_of(tmp_path) == [list("01234567")] * 2
+    # No further back than need be; when all is in order the last one only.
+    assert read == [f"{number:05d}.ome.tif" for number in (3, 2, 1)]
+    read.clear()
+    opened(tmp_path).close()
+    assert read == ["00003.ome.tif"]
+
+
+@pytest.mark.parametrize("crashed", [False, True], ids=["closed", "crashed"])
+def test_copies_and_what_is_of_another_run_change_nothing(tmp_path: Path, crashed: bool) -> None:
+    home, other = tmp_path / "A1", tmp_path / "other"
+    for folder in (home, other):
+        folder.mkdir()
+    lived(home)
+    stranger = CameraBook("B", other, bytes(16), SOFTWARE, 1, 0)
+    take(stranger, 50_000, "ok")
+    shutil.copy(other / "00000.ome.tif", home / "00009.ome.tif")  # open yet
+    stranger.close()
+    shutil.copy(other / "00000.ome.tif", home / "reference.ome.tif")
+    book = opened(home)
+    assert not book.settle_found(due_ns)
+    take(book, 8, "ok")
+    copies = ["20261123181200.ome.tif", "00012.ome.tif", "copy of 00010.ome.tif", "00010 (2).ome.tif"]
+    for name, number in zip(copies, (0, 1, 10, 10), strict=True):
+        shutil.copy(home / f"{number:05d}.ome.tif", home / name)
+    left = shutil.copytree(home, tmp_path / "left") if crashed else home
+    book.close()
+    if crashed:
+        lose_last_line(left)
+    strange = ["00009.ome.tif", "reference.ome.tif", *copies]
+    before = {name: (left / name).read_bytes() for name in strange}
+    book = opened(left)
+    assert [line[:3] for line in book.settle_found(due_ns)] == ([(8, due_ns(8), "taken")] if crashed else [])
+    take(book, 9, "ok")
+    book.close()
+    assert {name: (left / name).read_bytes() for name in strange} == before
+    assert Segment(left / "00010.ome.tif").contents.closed
+    assert Segment(left / "00013.ome.tif").contents.entries["sequence"].tolist() == [9]
+    assert numbers_of(left) == [list("0123456789")] * 2
+    # Also where all is written anew.
+    for name in (POINTS_NAME, LOG_NAME):
+        (left / name).unlink()
+    book = opened(left)
+    book.settle_found(due_ns)
+    book.close()
+    assert numbers_of(left) == [list("0123456789")] * 2
 
 
 if sys.platform != "win32":

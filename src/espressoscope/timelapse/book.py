@@ -11,10 +11,9 @@ import contextlib
 import errno
 import json
 import os
-import re
 import shutil
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -23,12 +22,12 @@ from espressoscope.model import Frame
 from espressoscope.recording.files import GrowingFile
 from espressoscope.recording.layout import SLOTS, STATUSES
 from espressoscope.recording.log_file import LogFile
-from espressoscope.recording.repair import repair_segment
 from espressoscope.recording.run_folder import LOG_NAME
 from espressoscope.recording.segment import Entry, PartlyStored, SegmentWriter
 from espressoscope.recording.shapes import Shaper
-from espressoscope.recording.stored import Segment, frame_of, segment_paths
+from espressoscope.recording.stored import frame_of
 from espressoscope.recording.track import MOST_STORED
+from espressoscope.timelapse.found import find_segments
 from espressoscope.timelapse.kept import cut_torn_end, is_log_line
 from espressoscope.timelapse.ledger import Ledger, Line
 
@@ -37,10 +36,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from espressoscope.recording.contents import Entries
+    from espressoscope.timelapse.found import Found
 
 __all__ = ["CameraBook", "FolderGone", "Point"]
-
-_SEGMENT_NAME: Final = re.compile(r"(\d+)\.")
 
 
 class FolderGone(OSError):
@@ -79,6 +77,19 @@ class _Picture(NamedTuple):
 def _most_frames(segment: SegmentWriter) -> int:
     """Tell how many frames a segment may have, pages or not: as many as in any other recording."""
     return SLOTS if segment.shape is None else MOST_STORED
+
+
+def _last_logged(path: Path) -> int:
+    """Give the highest number among the last lines of `frames.csv`, or -1; events stand between them."""
+    last = -1
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - (1 << 20)))
+        for line in file.read().splitlines():
+            first = line.partition(b",")[0]
+            if first.isdigit():
+                last = max(last, int(first))
+    return last
 
 
 class CameraBook:
@@ -124,12 +135,15 @@ class CameraBook:
         self._segment: SegmentWriter | None = None
         self._last_sequence = -1
         self._kept: list[_Picture] = []  # of the point at work: what the files have
-        self._found: list[_Picture] = []  # of points that have no line
+        self._found: dict[int, _Picture] = {}  # of points that have no line, by their numbers
         self.ledger = Ledger(folder)
         try:
             logged = self._cut_log()
-            self._number, stored = self._mend(every=self.ledger.last is None or not logged)
-            self._log = self._open_log(stored)
+            known = min(self.next_point * burst, logged + 1)
+            found = find_segments(folder, run_id, name, software, known)
+            self._number = found.next_number
+            self._note_found([entries for _, entries in found.tables])
+            self._log = self._open_log(found, logged)
         except BaseException:
             self.ledger.close()
             raise
@@ -141,41 +155,14 @@ class CameraBook:
 
     # ---- where it was left --------------------------------------------------------------------------
 
-    def _cut_log(self) -> bool:
-        """Cut off the torn end of `frames.csv`; true when it has a line for all that was closed before."""
+    def _cut_log(self) -> int:
+        """Cut off the torn end of `frames.csv`; give the number of its last frame, or -1."""
         path = self.folder / LOG_NAME
         if not path.exists():
-            return False
+            return -1
         with contextlib.closing(GrowingFile(path, new=False)) as file:
-            text, many = cut_torn_end(file, is_log_line)
-        return bool(text) and not many
-
-    def _mend(self, *, every: bool) -> tuple[int, list[tuple[int, Entries]]]:
-        """Close what was left open; give the number of the next segment, and what is in the last one.
-
-        That is its number and its table; of `every` one, in order, where no line tells how far it had come.
-        """
-        paths = segment_paths(self.folder)
-        numbers = [int(found[1]) for path in paths if (found := _SEGMENT_NAME.match(path.name))]
-        stored: list[tuple[int, Entries]] = []
-        # Earlier ones were closed before the next was begun, and their points have lines.
-        for path in paths if every else reversed(paths):
-            try:
-                segment = Segment(path)
-                if not segment.contents.closed:
-                    repair_segment(path, self.name, self._software)
-                    segment = Segment(path)
-            except ValueError:
-                continue  # no segment: left as it is, and its number not used again
-            stored.append((segment.contents.number, segment.contents.entries))
-            if not every and len(segment.contents.entries):
-                break  # one without frames, begun before a power cut, tells nothing
-        tables = [entries for _, entries in stored if len(entries)]
-        if tables:
-            entries = np.concatenate(tables)
-            self._last_sequence = int(entries["sequence"].max())
-            self._note_found(entries)
-        return max(numbers, default=-1) + 1, stored
+            cut_torn_end(file, is_log_line)
+        return _last_logged(path)
 
     def settle_found(self, due_ns: Callable[[int], int]) -> list[Line]:
         """Write the lines of points whose pictures were found; `due_ns` tells when each was due.
@@ -183,50 +170,38 @@ class CameraBook:
         They are what `taken` would have written, as far as it is known any more.
         """
         lines: list[Line] = []
-        for number, pictures in groupby(self._found, lambda picture: picture.sequence // self._burst):
+        found = [self._found[sequence] for sequence in sorted(self._found)]
+        for number, pictures in groupby(found, lambda picture: picture.sequence // self._burst):
             lines += [
                 Line(each, due_ns(each), "missed", reason="its record was lost")
                 for each in range(self.next_point + len(lines), number)
             ]
             line = Line(number, due_ns(number), "missed", reason="noted after a restart")
             lines.append(self._with_pictures(line, list(pictures)))
-        self._found = []
+        self._found = {}
         return self.ledger.add(lines) if lines else []
 
-    def _note_found(self, entries: Entries) -> None:
+    def _note_found(self, tables: Sequence[Entries]) -> None:
         """Find the pictures of points that have no line, damaged ones too: their numbers are used."""
-        late = entries[entries["sequence"] // self._burst >= self.next_point]
-        rows = late[list(_Picture._fields)].tolist()
-        self._found = sorted(
-            _Picture(sequence, STATUSES[status % len(STATUSES)], *rest) for sequence, status, *rest in rows
-        )
+        for entries in tables:
+            self._last_sequence = max(self._last_sequence, int(entries["sequence"].max()))
+            late = entries[entries["sequence"] // self._burst >= self.next_point]
+            for sequence, status, *rest in late[list(_Picture._fields)].tolist():
+                self._found[sequence] = _Picture(sequence, STATUSES[status % len(STATUSES)], *rest)
 
-    def _open_log(self, stored: Sequence[tuple[int, Entries]]) -> LogFile:
-        """Open `frames.csv`, and add the lines of frames that it does not have."""
-        path = self.folder / LOG_NAME
-        log = LogFile(self.folder, new=not path.exists())
+    def _open_log(self, found: Found, last: int) -> LogFile:
+        """Open `frames.csv`, and add the lines of frames that it does not have: those after the last."""
+        log = LogFile(self.folder, new=not (self.folder / LOG_NAME).exists())
         try:
-            last = self._last_logged(path)
-            for number, entries in stored:
+            for number, entries in found.tables:
                 for row in entries[entries["sequence"].astype(np.int64) > last]:
                     self._log_row(log, row, number)
+                last = max(last, int(entries["sequence"].max()))  # a copy has the same once more
             log.flush()
         except BaseException:
             log.close()
             raise
         return log
-
-    def _last_logged(self, path: Path) -> int:
-        """Give the highest number among the last lines of `frames.csv`; events stand between them."""
-        last = -1
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - (1 << 20)))
-            for line in file.read().splitlines():
-                first = line.partition(b",")[0]
-                if first.isdigit():
-                    last = max(last, int(first))
-        return last
 
     def _log_row(self, log: LogFile, row: np.void, segment: int) -> None:
         frame = frame_of(row, b"", self.name)
