@@ -22,6 +22,7 @@ pytest.importorskip("napari")
 from qtpy.QtCore import Qt
 
 from espressoscope.napari_plugin.record_panel import RecordPanel
+from espressoscope.napari_plugin.run_follower import LEFT as RECORDED_SO_FAR
 from espressoscope.napari_plugin.run_names import default_name, next_name, run_path
 from espressoscope.napari_plugin.session import LiveSession
 from support import REPO, wait_until
@@ -94,6 +95,8 @@ def test_recording_goes_on_with_live_off_and_a_camera_that_dies(
     start(panel, qtbot)
     assert "●" in widget.tabs.tabText(tab)
     assert not panel.name.isEnabled()
+    widget.table.selectRow(1)
+    assert panel.whom.currentText() == "all 3 cameras", "it tells what is done, not what might be"
     qtbot.mouseClick(widget.live, LEFT)
     with cameras[2].fault("vanish"):
         figures = panel.figures
@@ -166,6 +169,27 @@ def test_chosen_cameras_with_the_seconds_before_and_an_end_by_frames(
     after = sum(frame.received_ns >= triggered_ns for frame in run[name])
     assert 20 <= after <= 22
     assert len(run[name]) > after + 5
+
+
+def test_cameras_that_are_removed_are_told_of(
+    widget: LiveWidget, panel: RecordPanel, cameras: list[sim.SimulatedCamera], qtbot: Any, tmp_path: Path
+) -> None:
+    first, second, third = names_of(panel, cameras)
+    panel.whom.setCurrentIndex(1)
+    widget.session.select([first, second])
+    start(panel, qtbot)
+    widget.session.remove([first])
+    qtbot.waitUntil(lambda: panel._lines[first].text(5) == RECORDED_SO_FAR, timeout=PATIENCE_MS)
+    assert "were removed" not in panel.words.text()
+    widget.session.remove([second])
+    qtbot.waitUntil(lambda: "all its cameras were removed" in panel.words.text(), timeout=PATIENCE_MS)
+    assert panel.whom.currentText() == "the 2 chosen in the table"
+    stop(panel, qtbot)
+    assert panel._lines[second].text(5) == RECORDED_SO_FAR
+    assert panel.whom.currentText() == "the 0 chosen in the table"
+    (folder,) = tmp_path.iterdir()
+    assert set(es.open_run(folder)) == {first, second}
+    assert third in widget.session.names
 
 
 def test_nothing_is_kept_that_was_called_off_before_it_began(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QComboBox, QFileDialog, QLabel, QPushButton, QSizePolicy
 
 from espressoscope.napari_plugin.mailbox import Soon
@@ -106,7 +106,15 @@ class Whose(QComboBox):
         session.selection_changed.connect(self._write)
         self._write()
 
+    def changeEvent(self, event: Any) -> None:
+        """Say whose cameras these are now, when they may be chosen again."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.EnabledChange:
+            self._write()
+
     def _write(self, *_: object) -> None:
+        if not self.isEnabled():  # it says what is being done, not what might be
+            return
         chosen, names = self._session.selected, self._session.names
         texts = {
             _ALL: f"all {len(names)} cameras" if len(names) > 1 else "all cameras",

@@ -27,7 +27,7 @@ from qtpy.QtWidgets import (
 from espressoscope.napari_plugin.calls import words
 from espressoscope.napari_plugin.controls import BAD, Browse, Whose, Words, tip
 from espressoscope.napari_plugin.mailbox import Soon
-from espressoscope.napari_plugin.run_follower import RunFigures, RunFollower
+from espressoscope.napari_plugin.run_follower import LEFT, RunFigures, RunFollower
 from espressoscope.napari_plugin.run_names import default_folder, default_name, next_name, run_path
 
 if TYPE_CHECKING:
@@ -246,7 +246,10 @@ class RecordPanel(QWidget):
         total = f"{figures.frames} frames, {figures.megabytes:.1f} MB, {span(figures.seconds)}"
         lost = f", {figures.missing} missing" if figures.missing else ""
         if not figures.over:
-            self.words.say(f"Recording to {figures.path}: {total}{lost}")
+            nobody = bool(figures.cameras) and all(each.message == LEFT for each in figures.cameras.values())
+            if nobody:
+                lost += "; all its cameras were removed: Stop ends it"
+            self.words.say(f"Recording to {figures.path}: {total}{lost}", bad=nobody)
             left = figures.disk_left_s
             self.room.say("" if left is None else f"The disk has room for {span(left)}")
             self._show()
@@ -272,7 +275,7 @@ class RecordPanel(QWidget):
             for column in range(1, 5):
                 item.setTextAlignment(column, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             self.table.addTopLevelItem(item)
-        quiet = not over and camera.state != "live"
+        quiet = camera.message == LEFT or (not over and camera.state != "live")
         cells = (
             name,
             str(progress.frames_written),

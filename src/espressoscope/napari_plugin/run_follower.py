@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
     import espressoscope as es
 
-__all__ = ["CameraFigures", "RunFigures", "RunFollower"]
+__all__ = ["LEFT", "CameraFigures", "RunFigures", "RunFollower"]
 
 _log = logging.getLogger(__name__)
 
+LEFT: Final = "was removed: recorded up to here"
+"""What is said of a camera that has left while a run goes on."""
 FIGURES_S: Final = 0.5
 """From one set of figures to the next, in seconds."""
 _SLICE_S: Final = 0.05
@@ -168,9 +170,11 @@ class RunFollower:
             now = stats.get(name)
             if now is not None and not over:
                 cameras[name] = CameraFigures(progress, now.fps, str(now.state), messages.get(name, ""))
-            else:  # it has left, or there is nothing more to come
+            elif not over:
+                cameras[name] = CameraFigures(progress, 0.0, "", LEFT)
+            else:
                 last = before.get(name)
-                rate = progress.frames_written / seconds if over and seconds > 0 else 0.0
+                rate = progress.frames_written / seconds if seconds > 0 else 0.0
                 cameras[name] = CameraFigures(progress, rate, "", "" if last is None else last.message)
         left_s = None if over else recorder.disk_left_s
         self._last = RunFigures(recorder.path, cameras, seconds, left_s, over, trouble)
