@@ -110,6 +110,10 @@ def test_what_stands_still_stays_as_it_is_in_other_layers_and_at_other_zooms(
             return sorted(numbers.values()) == [0, 1, 2, 3]
 
         qtbot.waitUntil(four, timeout=PATIENCE_MS)
+        qtbot.waitUntil(  # which is which can be read
+            lambda: all(screen.judging.words.get((name, name)) == name for name in numbers),
+            timeout=PATIENCE_MS,
+        )
         session.set_live(False)
         session.add([cameras[4].url])  # one more than have a layer each
         qtbot.waitUntil(lambda: "mosaic" in screen.layers, timeout=PATIENCE_MS)
@@ -142,6 +146,7 @@ def test_what_stands_still_stays_as_it_is_in_other_layers_and_at_other_zooms(
         screen.pin(name)
         qtbot.waitUntil(lambda: name in screen.layers, timeout=PATIENCE_MS)
         assert "FROZEN BY YOU" in screen.judging.words[name, name]
+        assert "no picture by then" in screen.freeze.label("new", TileState.NO_SIGNAL)
         assert screen.layers[name].board.states[name] is TileState.LIVE
         assert readings(name) == {name: numbers[name]}
 

@@ -59,6 +59,9 @@ def raises(frame):
 def hangs(frame, picture):
     let_go.wait(60)
     return picture
+
+def tall(frame, picture):
+    return np.vstack([picture, picture, picture])
 """
 
 
@@ -109,6 +112,12 @@ def test_what_a_function_gives_is_shown_and_what_goes_wrong_is_told(
     qtbot.waitUntil(lambda: shown().shape == (48, 64, 3), timeout=PATIENCE_MS)
     qtbot.waitUntil(lambda: (shown().min(), shown().max()) == (0, 255), timeout=PATIENCE_MS)
     qtbot.waitUntil(lambda: "-2 is black, 6 white" in panel.words.text(), timeout=PATIENCE_MS)
+
+    # A tall one stays in its camera's place: below it is another one's.
+    start(panel, qtbot, f"{file}:tall")
+    qtbot.waitUntil(lambda: shown().shape[0] > shown().shape[1], timeout=PATIENCE_MS)
+    extent = screen.layers[name].layer.extent.world
+    assert extent[1][-2] - extent[0][-2] <= 240
 
     # Errors: counted, told with the line, here and in the table; the picture itself is shown.
     start(panel, qtbot, f"{file}:raises")
@@ -167,7 +176,10 @@ def test_loading_says_what_is_wrong(file: Path) -> None:
     assert "Write file.py:function" in problem("")
     assert "Write file.py:function" in problem("numpy")
     assert "There is no file" in problem(f"{file.parent / 'none.py'}:f")
-    assert problem(f"{file}:nothing").endswith("it has brightness, inverted, wrong, raises, hangs")
+    lazy = file.with_name("lazy.py")
+    lazy.write_text("def __getattr__(name):\n    raise ValueError('not installed')\n", encoding="utf-8")
+    assert problem(f"{lazy}:anything") == "lazy.py, line 2: ValueError: not installed"
+    assert problem(f"{file}:nothing").endswith("it has brightness, inverted, wrong, raises, hangs, tall")
     assert "write " in problem(str(file))
     assert problem("no_such_module:f").startswith("ModuleNotFoundError: No module named 'no_such_module'")
     assert "numpy has no nothing" in problem("numpy:nothing")
@@ -258,6 +270,8 @@ def test_what_fails_for_one_camera_is_told_until_it_goes_well_for_it() -> None:
     assert set(runner.failing) == {"A2"}
     assert runner.errors == 2
     runner.close()
+    with pytest.raises(TypeError, match="as many arguments as come: name one"):
+        HookRunner(lambda *all_of_them: picture, __file__)
 
 
 def test_a_function_stopped_in_the_middle_of_a_picture_hangs_only_when_its_time_is_over(

@@ -70,7 +70,7 @@ class Freeze(QObject):
         state : TileState
             What it showed when it was frozen.
         """
-        old = "" if state is TileState.LIVE else ", old by then"
+        old = {TileState.LIVE: "", TileState.NO_SIGNAL: ", no picture by then"}.get(state, ", old by then")
         return f"FROZEN BY YOU {self.at}{old}  {name}"
 
     def _live_changed(self, live: bool) -> None:

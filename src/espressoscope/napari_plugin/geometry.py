@@ -202,6 +202,8 @@ class Geometry:
             if board is None:
                 continue
             each = pixel[name] * size.full[1] / size.came[1]
+            if size.came[0] * each > 1.1 * size.full[0] * pixel[name]:  # a function has made it taller
+                each = pixel[name] * size.full[0] / size.came[0]
             plan[name] = Planned(board, _geometry(each, place.y, place.x, unit))
         if len(plan) < len(singles) + bool(mosaic):
             return None

@@ -73,7 +73,8 @@ class HookPanel(QWidget):
         for box, word, extreme in ((self.low, "black", "lowest"), (self.high, "white", "highest")):
             box.setPlaceholderText(f"{extreme} value")
             box.setToolTip(
-                f"The value shown {word}, for results that are not uint8; empty: the {extreme} one"
+                f"The value shown {word}, for results that are not uint8; empty: the {extreme} one. "
+                "Goes for what is loaded from now on"
             )
         self.start = QPushButton("Start")
         self.stop = QPushButton("Stop")
@@ -224,7 +225,7 @@ class HookPanel(QWidget):
             )
             if runner.errors:
                 text += f", {runner.errors} errors"
-            failing = runner.failing
+            failing = {name: why for name, why in runner.failing.items() if name in self._session.names}
             if failing:
                 names = sorted(failing)
                 text += f"; fails for {first_of(names)}: {failing[names[0]]}"

@@ -85,11 +85,11 @@ def load(wanted: Wanted) -> Callable[..., Any]:
     """
     try:
         module = _load_file(Path(wanted.place)) if wanted.is_file else _load_module(wanted)
+        function = getattr(module, wanted.function or _only_function(module, wanted.place), None)
     except HookSourceError:
         raise
     except BaseException as error:  # sys.exit() of a script too
         raise HookSourceError(where(error, wanted.place)) from error
-    function = getattr(module, wanted.function or _only_function(module, wanted.place), None)
     if function is None:
         raise HookSourceError(f"{wanted.place} has no {wanted.function}; it has {_names(module) or 'none'}")
     if not callable(function):

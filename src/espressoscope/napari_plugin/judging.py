@@ -158,7 +158,7 @@ class Judging:
             for name in live.board.names:
                 self._judge(live.board, name, self.state(name))
 
-    def write(self, key: str, live: LiveLayer, name: str, height: int, *, always: bool) -> None:
+    def write(self, key: str, live: LiveLayer, name: str, height: int, of_live: str = "") -> None:
         """Judge a camera's picture, and write what there is to be said.
 
         Parameters
@@ -171,8 +171,8 @@ class Judging:
             The camera.
         height : int
             Of the label, in pixels of the tile.
-        always : bool
-            Also on a live picture.
+        of_live : str
+            What is said of a live picture: nothing, its "name", or its "figures" too.
         """
         shown = live.board.states.get(name, TileState.NO_SIGNAL)
         if self._freeze.at:
@@ -182,8 +182,8 @@ class Judging:
             self._judge(live.board, name, state)
             told = live.board.states.get(name, state) if state is TileState.LIVE else state
             most = round(live.board.tile[1] / height / LETTER)
-            text = ""
-            if always or told is not TileState.LIVE:
+            text = name if of_live == "name" else ""
+            if of_live == "figures" or told is not TileState.LIVE:
                 text = label_of(
                     name,
                     told,

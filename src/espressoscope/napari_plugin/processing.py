@@ -256,7 +256,9 @@ def _with_both(function: Callable[..., Any]) -> Callable[[Frame, NDArray[np.uint
         return function
     if len(needed) < 2 and takes:
         return lambda frame, picture: function(frame)
-    raise TypeError(f"it takes {len(needed)} arguments: one, the frame, or two, the frame and its picture")
+    many = any(each.kind is inspect.Parameter.VAR_POSITIONAL for each in parameters)
+    count = "as many arguments as come" if many else f"{len(needed)} arguments"
+    raise TypeError(f"it takes {count}: name one, the frame, or two, the frame and its picture")
 
 
 def _checked(result: object) -> NDArray[Any]:

@@ -90,7 +90,7 @@ class Screen(QObject):
         self._aim: str | None = None
         self._beside = Beside(self, viewer)
         self._first_at: float | None = None
-        self._stock = Stock(session, viewer, self._ready)
+        self._stock = Stock(session, viewer, self._ready, self._beside.left)
         self._pace = Pace(session, self.layers, self._visible, self.judging, self)
         self._pace.painted.connect(self.painted)
         self._settle = self._timer(SETTLE_MS, self.arrange, single=True)
@@ -174,10 +174,11 @@ class Screen(QObject):
     def _judge(self) -> None:
         """Look at the age of some pictures, and write what there is to be said; all have their turn."""
         self._turn += 1
+        alone = "name" if len(self.layers) > 1 else ""
         for key, live in tuple(self.layers.items()):
             height = self._geometry.label_height(live, self._viewer)
             for name in live.board.names[self._turn % _TURNS :: _TURNS]:
-                self.judging.write(key, live, name, height, always=key == MOSAIC)
+                self.judging.write(key, live, name, height, "figures" if key == MOSAIC else alone)
         self._pace.soon()
 
     def _judge_all(self) -> None:
