@@ -133,6 +133,17 @@ def test_find_shows_cameras_as_they_are_found(
         qtbot.waitUntil(lambda: len(widget.screen.layers) == 2, timeout=PATIENCE_MS)
         assert session.fleet is not None
         assert {session.fleet[name].info.url for name in session.names} == {one.url, two.url}
+        assert widget.words.text() == "", "they are not being reached any more"
+
+        # Again: those that are here already are marked, and left alone.
+        said: list[str] = []
+        session.failed.connect(said.append)
+        click(qtbot, finder.find)
+        qtbot.waitUntil(lambda: not session.searching, timeout=PATIENCE_MS)
+        listed = " ".join(finder.results.item(row).text() for row in range(2))
+        assert all(f"(here as {name})" in listed for name in session.names)
+        click(qtbot, finder.show_found)
+        assert (finder.results.count(), said) == (0, [])
 
     # Cancelled in the middle of a long one: it ends at once, and the next may begin.
     monkeypatch.setenv("ESPRESSOSCOPE_NETWORKS", "127.9.0.0/21")

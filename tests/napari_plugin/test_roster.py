@@ -110,3 +110,8 @@ def test_cameras_of_two_files_with_equal_names_stand_in_their_own_wells(
         joined.roster.add_fleet_file(first)
         assert joined.roster.places == places
         assert joined.roster.fleet is fleet
+        # Who stands in no well any more there, stands in none here.
+        text = (tmp_path / "first.toml").read_text().replace('plate = "leaf"\nwell = "A2"', "")
+        (tmp_path / "first.toml").write_text(text)
+        joined.roster.add_fleet_file(first)
+        assert sorted(place for name, place in joined.roster.places.items()) == [(0, 0), (1, 0), (1, 1)]

@@ -111,7 +111,10 @@ class Finder(QWidget):
 
     def _found(self, info: CameraInfo) -> None:
         address = info.shown.url.removeprefix("http://")
-        item = QListWidgetItem(f"{info.label}   {address}   {info.firmware}")
+        here = self._session.connected(info)
+        item = QListWidgetItem(
+            f"{info.label}   {address}   {info.firmware}" + (f"   (here as {here})" if here else "")
+        )
         item.setData(_INFO, info)
         self.results.addItem(item)
         self._found_any = True
@@ -137,9 +140,9 @@ class Finder(QWidget):
             item.setVisible(number > 0)
 
     def _take_in(self) -> None:
-        self._take(
-            self.results.selectedItems() or [self.results.item(row) for row in range(self.results.count())]
-        )
+        rows = [self.results.item(row) for row in range(self.results.count())]
+        others = [item for item in rows if not self._session.connected(item.data(_INFO))]
+        self._take(self.results.selectedItems() or others)
         if not self._session.searching:  # the others are not wanted
             self.results.clear()
             self._show_results()
@@ -148,7 +151,8 @@ class Finder(QWidget):
         self._take([item])
 
     def _take(self, items: list[QListWidgetItem]) -> None:
-        self._session.add([item.data(_INFO) for item in items])
+        if items:
+            self._session.add([item.data(_INFO) for item in items])
         for item in items:
             self.results.takeItem(self.results.row(item))
         self._show_results()

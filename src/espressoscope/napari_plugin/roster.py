@@ -165,11 +165,11 @@ class Roster:
             well = wells.get(one.camera.name) if isinstance(one.camera, es.Member) else None
             if one.problem:
                 problems.append(one.problem)
-            elif one.was_there and well is None:
+            elif one.was_there and not isinstance(one.camera, es.Member):
                 problems.append(f"{one.name} is shown already")
-            else:  # one that was there stands somewhere, as we know by now
-                if well is not None:
-                    self.places = {**self.places, one.name: well}
+            else:  # one of a fleet file stands where the file says, in a well or in none
+                places = {name: place for name, place in self.places.items() if name != one.name}
+                self.places = places if well is None else {**places, one.name: well}
                 self._joined(one.name)
         for thread in threads:
             thread.join()  # ends: each camera has its timeout, and `close` breaks that off
@@ -220,7 +220,10 @@ class Roster:
         file = es.FleetFile.load(path, must_exist=True)
         members = file.members
         if not members:
-            raise ValueError(f"{path} names no camera: espressoscope fleet add ADDRESS adds one")
+            raise ValueError(
+                f"{path} names no camera: each is a table [cameras.NAME] with its url; "
+                "espressoscope fleet add ADDRESS adds one"
+            )
         rows, columns, wells = plate_places(members.values(), file.plates)
         others = [
             place

@@ -219,8 +219,21 @@ class LiveSession(QObject):
     def add(self, cameras: Iterable[str | es.CameraInfo | es.Member]) -> None:
         """Take cameras in, by address, as found, or as they stand in a fleet file."""
         wanted = list(cameras)
-        if wanted:
-            self.run(lambda: self._roster.add(wanted), lane=FLEET)
+        if wanted and self.run(lambda: self._roster.add(wanted), self._reached, lane=FLEET):
+            whom = str(wanted[0]) if isinstance(wanted[0], str) else wanted[0].name
+            self.said.emit(f"Reaching {whom if len(wanted) == 1 else f'{len(wanted)} cameras'} …")
+
+    def _reached(self, _: None) -> None:
+        self.said.emit("")
+
+    def connected(self, info: es.CameraInfo) -> str:
+        """Give the name here of a camera that was found; "" when it is not among those taken in."""
+        for name in self._names:
+            camera = self.camera(name)
+            own = None if camera is None else camera.info
+            if own is not None and (own.url == info.url or (own.mac is not None and own.mac == info.mac)):
+                return name
+        return ""
 
     def add_fleet_file(self, path: str) -> None:
         """Take in all cameras of a fleet file, turned and measured as before where names are the same."""

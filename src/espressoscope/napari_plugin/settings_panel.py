@@ -298,6 +298,7 @@ class SettingsPanel(QWidget):
     def _ask_reboot(self) -> None:
         targets = self.targets
         if not targets:
+            self.words.say("Nobody to restart: choose cameras in the table", bad=True)
             return
         whom = targets[0] if len(targets) == 1 else f"{len(targets)} cameras"
         self.question = box = QMessageBox(

@@ -9,7 +9,16 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, Qt
-from qtpy.QtWidgets import QDialog, QHBoxLayout, QLabel, QPushButton, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QDialog,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSplitter,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from espressoscope.napari_plugin.controls import BAD, Words
 from espressoscope.napari_plugin.finder import Finder
@@ -85,17 +94,28 @@ class LiveWidget(QWidget):
         row.addWidget(self.remove, 1)
         layout = QVBoxLayout(self)
         layout.addWidget(self.finder)
-        layout.addWidget(self.table, 1)
-        layout.addLayout(row)
-        layout.addWidget(self.look)
-        layout.addWidget(self.warning)
-        layout.addWidget(self.trouble)
-        layout.addWidget(self.words)
-        layout.addWidget(self.tabs, 2)
+        below = QWidget()
+        lower = QVBoxLayout(below)
+        lower.setContentsMargins(0, 0, 0, 0)
+        lower.addLayout(row)
+        lower.addWidget(self.look)
+        lower.addWidget(self.warning)
+        lower.addWidget(self.trouble)
+        lower.addWidget(self.words)
+        lower.addWidget(self.tabs, 1)
+        halves = QSplitter(Qt.Orientation.Vertical)  # so many rows of the table as somebody wants to see
+        halves.addWidget(self.table)
+        halves.addWidget(below)
+        halves.setChildrenCollapsible(False)
+        halves.setStretchFactor(0, 1)
+        halves.setStretchFactor(1, 2)
+        layout.addWidget(halves, 1)
         session.failed.connect(self._say_wrong)
         session.said.connect(self.words.say)
         session.busy.connect(self._busy)
         session.live_changed.connect(self.live.setChecked)
+        session.live_changed.connect(self._settled)
+        self.finder.find.clicked.connect(self._settled)
         session.selection_changed.connect(self._chosen)  # a function with us in it PySide would keep for ever
         session.camera_added.connect(self._added)
 
@@ -136,12 +156,17 @@ class LiveWidget(QWidget):
     def _chosen(self, names: list[str]) -> None:
         self.remove.setEnabled(bool(names))
 
+    def _settled(self, *_: object) -> None:
+        """Drop what was said: it is of before."""
+        self.words.say("")
+
     def _added(self, name: str) -> None:
-        self.words.clear()
+        self._settled()
         if len(self.session.names) == 1 and not self.session.live:
             self.session.set_live(True)
 
     def _pin(self, index: Any) -> None:
+        self._settled()
         name = self.table.cameras.name(index.row())
         self.screen.pin(name, name not in self.screen.pinned)
         self.screen.fit(name)
