@@ -44,7 +44,7 @@ DOORS: dict[str, set[str]] = {
     "device": PLAIN | {"wire"},
     "discovery": PLAIN | {"device", "disk"},
     "engine": PLAIN | {"device"},
-    "recording": PLAIN | {"engine", "wire", "decode", "disk"},
+    "recording": PLAIN | {"engine", "wire", "decode", "disk", "undisturbed"},
     "export": PLAIN | {"recording", "decode", "disk"},
     "timelapse": PLAIN | {"recording", "disk"},
     "lab": PLAIN | {"device", "discovery", "disk"},

@@ -148,9 +148,9 @@ def test_a_file_that_somebody_has_open_on_windows_is_tried_again(
     assert refused
     assert writer.trouble is None
     refused.clear()
-    writer._unsynced = True
+    writer._json.unsynced = True
     wait_until(lambda: "again in a moment" in caplog.text, 20, what="the keeper's warning")
-    wait_until(lambda: not writer._unsynced, 20, what="the keeper's next beat")
+    wait_until(lambda: not writer._json.unsynced, 20, what="the keeper's next beat")
     writer.close()
     assert writer.trouble is None
     assert len(open_run(writer.path)["A1"]) == 5

@@ -133,7 +133,7 @@ def test_nobody_waits_for_a_camera_that_is_dead(
         assert recorder.progress[name].frames_written < 100_000
         assert f"silent are {name}" in caplog.text
     # Seconds count from when the cameras are recorded, which may take a while.
-    late = Recorder(tmp_path / "late", 0.1, None, None, set())
+    late = Recorder(tmp_path / "late", 0.1, None, None, None, set())
     time.sleep(0.25)
     assert late.over
     late.begin()

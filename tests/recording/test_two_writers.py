@@ -148,4 +148,4 @@ def test_what_ended_a_recording_is_told_also_after_the_camera_was_closed(tmp_pat
         with second:
             pass
         third.stop()
-        assert third.wait(0)
+        assert not third.wait(0)

@@ -221,7 +221,7 @@ def test_cameras_come_while_the_run_is_described(writer: RunWriter) -> None:
     def look() -> None:
         try:
             while not done.is_set():
-                json.dumps(writer._content())
+                json.dumps(writer._json.content(writer.tracks, None))
         except Exception as error:  # noqa: BLE001 (a thread's boundary)
             errors.append(error)
 

@@ -49,7 +49,7 @@ class CameraRecording(CameraUpkeep):
         Raises
         ------
         RecordingError
-            The folder cannot be used.
+            The folder cannot be used, or the system gives no more threads.
         UnsupportedError
             It sends no pictures.
         ValueError
@@ -62,6 +62,7 @@ class CameraRecording(CameraUpkeep):
                 seconds,
                 frames,
                 keep_free,
+                self,
                 self._followers,
                 keeper=keeper,
                 before=before or 0.0,

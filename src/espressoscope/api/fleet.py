@@ -168,7 +168,7 @@ class Fleet(FleetRecording):
             raise ValueError("timeout must be positive")
         runtime = self._opened()
         sets = FrameSets(tolerance_ms=tolerance_ms, fps=fps, duplicates=duplicates)
-        stream = FrameSetStream(runtime, sets, timeout, self._followers)
+        stream = FrameSetStream(self, runtime, sets, timeout, self._followers)
         self._bring_in(stream, runtime)
         return stream
 

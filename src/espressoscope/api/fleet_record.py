@@ -49,7 +49,7 @@ class FleetRecording(FleetHandle):
         Raises
         ------
         RecordingError
-            The folder cannot be used.
+            The folder cannot be used, or the system gives no more threads.
         KeyError
             There is no camera of one of these names.
         ValueError
@@ -68,6 +68,7 @@ class FleetRecording(FleetHandle):
                 seconds,
                 frames,
                 keep_free,
+                self,
                 self._followers,
                 only,
                 keeper=keeper,

@@ -26,10 +26,14 @@ class FrameSetStream:
     """What `Fleet.sets` gives: an iterator over `FrameSet`, which can also be closed, or used in ``with``.
 
     Instants are strictly increasing. A consumer that is slower than the cameras finds the sets of the last
-    second in order; older ones are skipped, and counted. Ends when the fleet is closed. For one thread.
+    second in order; older ones are skipped, and counted. Ends when the fleet is closed, which it holds until
+    then. For one thread.
     """
 
-    def __init__(self, runtime: Runtime, sets: FrameSets, timeout_s: float, followers: set[Follower]) -> None:
+    def __init__(
+        self, owner: object, runtime: Runtime, sets: FrameSets, timeout_s: float, followers: set[Follower]
+    ) -> None:
+        self._owner: object | None = owner
         self._runtime = runtime
         self._sets = sets
         self._timeout_s = timeout_s
@@ -139,6 +143,7 @@ class FrameSetStream:
         if places:
             self._let_go(places)
         self._followers.discard(self)
+        self._owner = None
 
     def __enter__(self) -> FrameSetStream:
         return self

@@ -7,8 +7,10 @@ import logging
 import math
 import threading
 import time
+import weakref
 from typing import TYPE_CHECKING, Any
 
+from espressoscope.api.at_exit import close_at_exit
 from espressoscope.api.follower import leave_frames, take_frames
 from espressoscope.api.record_progress import Patience, RecordProgress, progress_of
 from espressoscope.api.run_facts import facts_of, software, values_of
@@ -54,6 +56,8 @@ class Recorder:
         `begin`, or from this call with `before`.
     keep_free : int, optional
         Bytes of the disk to leave free; else 100 MB, or 2 % of a smaller disk.
+    owner : Camera or Fleet
+        What is recorded; held until this is closed, so that nobody else needs to hold it.
     followers : set
         Of the camera or fleet.
     only : frozenset of str, optional
@@ -64,6 +68,11 @@ class Recorder:
         Seconds of them to begin with.
     runtime : Runtime, optional
         Whose clock the frames' times have.
+
+    Raises
+    ------
+    RecordingError
+        The folder cannot be used, or the system gives no more threads.
     """
 
     def __init__(
@@ -72,6 +81,7 @@ class Recorder:
         seconds: float | None,
         frames: int | None,
         keep_free: int | None,
+        owner: object,
         followers: set[Follower],
         only: frozenset[str] | None = None,
         keeper: FrameKeeper | None = None,
@@ -97,13 +107,18 @@ class Recorder:
         self._known: dict[str, dict[str, SettingValue | None]] = {}
         self._connections: dict[str, tuple[int, int]] = {}
         self._closed = False
+        self._ended_s = math.inf  # when it was closed
         self._told = False  # what has ended it early
+        self._owner: object | None = owner
         self._followers = followers
+        self._runtime = runtime
+        # Not by the recording's own threads: what only these refer to, the collector is to find.
+        look = weakref.WeakMethod(self._look)
         self._writer = RunWriter(
             path,
             software(),
             keep_free=keep_free,
-            on_look=self._look,
+            on_look=lambda: None if (found := look()) is None else found(),
             wall_offset_ns=None if runtime is None else runtime.wall_offset_ns,
             slept_before_ns=None if runtime is None else runtime.slept_before_ns,
         )
@@ -112,7 +127,12 @@ class Recorder:
         self._begun = keeper is not None
         self._patience = Patience()
         followers.add(self)  # from now on it ends in order, with the camera or fleet at the latest
-        self._writer.start()
+        close_at_exit(self._writer)  # also where the collector has closed this, and waited for nothing
+        try:
+            self._writer.start()
+        except BaseException:  # Ctrl-C too
+            self.close()
+            raise
 
     # ---- for Camera and Fleet -----------------------------------------------------------------------
 
@@ -225,9 +245,12 @@ class Recorder:
     @property
     def over(self) -> bool:
         """Whether it has ended, or nothing is missing any more."""
-        if self._writer.over or self._writer.trouble is not None:
-            return True
-        if self._end is not None and time.perf_counter() >= self._end + _LAST_S:
+        ended = self._writer.over or self._writer.trouble is not None
+        return ended or self._is_reached(time.perf_counter() - _LAST_S)
+
+    def _is_reached(self, at_s: float) -> bool:
+        """Whether the frames asked for are there, or at this moment the time asked for was over."""
+        if self._end is not None and at_s >= self._end:
             return True
         tracks = tuple(self._writer.tracks.values())
         return self._frames is not None and bool(tracks) and all(track.complete for track in tracks)
@@ -271,7 +294,8 @@ class Recorder:
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the frames or the time asked for are there; true when they are. It is not ended by that.
 
-        False also when those cameras that lack `frames` have sent nothing for 15 s.
+        False also when those cameras that lack `frames` have sent nothing for 15 s, and when it was closed
+        before, as with its camera or fleet.
 
         Parameters
         ----------
@@ -294,7 +318,7 @@ class Recorder:
             self.close()
             self._told = True
             raise self._writer.trouble
-        return True
+        return self._is_reached(min(self._ended_s, time.perf_counter()))
 
     def stop(self) -> None:
         """End it: what has come is written, all files are closed. Twice does nothing.
@@ -311,15 +335,21 @@ class Recorder:
             raise self._writer.trouble
 
     def close(self) -> None:
-        """End it without raising; `Camera` and `Fleet` call this when they are closed."""
+        """End it without raising; `Camera` and `Fleet` call this when they are closed.
+
+        Where the garbage collector does so, on the loop's thread or one of a recording, it waits for nothing.
+        """
         with self._lock:
+            if not self._closed:
+                self._ended_s = time.perf_counter()
             self._closed = True
             places = list(self._places.values())
             self._places.clear()
         self._writer.stop()
         leave_frames(places)
-        self._writer.close()
+        self._writer.close(wait=self._runtime is None or not self._runtime.in_loop_thread)
         self._followers.discard(self)
+        self._owner = None
 
     def __enter__(self) -> Recorder:
         return self
@@ -332,7 +362,7 @@ class Recorder:
             return
         try:
             awaited = (self._end is not None or self._frames is not None) and not self._closed
-            if awaited and not self.wait():
+            if awaited and not self.wait() and not self._closed:
                 lacking = [track.name for track in self._writer.tracks.values() if not track.complete]
                 _log.warning("%s has not all frames asked for: silent are %s", self.path, ", ".join(lacking))
         finally:

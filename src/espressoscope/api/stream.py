@@ -14,6 +14,7 @@ from espressoscope.errors import CameraTimeout
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from espressoscope.api.camera import Camera
     from espressoscope.api.runtime import Runtime
     from espressoscope.engine.session import CameraSession, StreamSource
     from espressoscope.engine.slot import Subscription
@@ -26,13 +27,19 @@ class FrameStream:
     """What `Camera.stream` gives: an iterator over frames that can also be closed, or used in ``with``.
 
     In order; when the consumer is slower than the camera, the oldest waiting frames are dropped, which shows
-    as a gap in `Frame.sequence` and in `dropped`. Ends when the camera is closed. Reconnects are silent, and
-    counted in the camera's `stats`.
+    as a gap in `Frame.sequence` and in `dropped`. Ends when the camera is closed, which it holds until then.
+    Reconnects are silent, and counted in the camera's `stats`.
     """
 
     def __init__(
-        self, runtime: Runtime, session: CameraSession, subscription: Subscription, timeout_s: float
+        self,
+        camera: Camera,
+        runtime: Runtime,
+        session: CameraSession,
+        subscription: Subscription,
+        timeout_s: float,
     ) -> None:
+        self._camera: Camera | None = camera
         self._runtime = runtime
         self._session = session
         self._subscription = subscription
@@ -84,8 +91,13 @@ class FrameStream:
             return
         self._closed = True
         self._subscription.wake()
-        if self._session.closed:
-            return
+        try:
+            if not self._session.closed:
+                self._leave(wait=wait)
+        finally:
+            self._camera = None
+
+    def _leave(self, *, wait: bool) -> None:
         leaving = self._session.leave_frames(self._subscription)
         if wait and self._runtime.problem() is None:
             with contextlib.suppress(

@@ -166,7 +166,7 @@ class _Recording:
         try:
             while not self._run.ending.asked and not self._recorder.wait(0.05):
                 now = time.monotonic()
-                if self._recorder.in_vain:
+                if self._recorder.over or self._recorder.in_vain:
                     return
                 if now >= next_line:
                     next_line += _EVERY_S

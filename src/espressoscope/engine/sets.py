@@ -65,7 +65,7 @@ class FrameSets:
             period_ns=None if fps is None else math.ceil(1e9 / fps),
             duplicates=duplicates,
         )
-        # Of the aligner. The loop's thread only tries it, so that it never waits; nor does `remove`, which the
+        # Of the aligner. The loop's thread only tries it, so that it never waits; so does `remove`, which the
         # garbage collector may call anywhere, also where this thread has it.
         self._lock = threading.Lock()
         self._feeds: dict[str, SetFeed] = {}  # of the aligner's cameras, and likewise
@@ -104,7 +104,10 @@ class FrameSets:
         return feed
 
     def remove(self, feed: SetFeed) -> None:
-        """Leave a camera out from now on; frames it still puts are ignored. Never waits; twice does nothing."""
+        """Leave a camera out from now on, without waiting; frames it still puts are ignored.
+
+        Twice does nothing.
+        """
         feed.removed = True
         self._leaving.append(feed)
         if self._lock.acquire(blocking=False):  # else who has it, or the next, takes it out

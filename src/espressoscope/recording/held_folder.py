@@ -46,12 +46,15 @@ class HeldFolder:
     Attributes
     ----------
     reserve : Reserve
+    json_path : Path
+        Of `run.json`.
     free_bytes, floor : int
         Of the disk now, and how many are to stay free.
     """
 
     def __init__(self, path: Path, keep_free: int | None) -> None:
         self._path = path
+        self.json_path = path / RUN_NAME
         self._own = path.stat()
         self._lock = RunLock(path)
         try:
@@ -107,14 +110,14 @@ class HeldFolder:
         OSError
         """
         self.check()
-        write_json(self._path / RUN_NAME, content, sync=sync)
+        write_json(self.json_path, content, sync=sync)
 
     def undo(self) -> None:
         """Take back what has been written, and let it go: the run has not begun."""
         self.reserve.free()
         with contextlib.suppress(OSError):
             self.check()
-            (self._path / RUN_NAME).unlink(missing_ok=True)
+            self.json_path.unlink(missing_ok=True)
         self.release()
 
     def release(self) -> None:

@@ -1,19 +1,15 @@
-"""What `run.json` tells of a run: cameras, counts, how it ended, and what became of the computer's clock."""
+"""The clock of a run's frames, and what became of the computer's meanwhile."""
 
 from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Final
-
-from espressoscope.recording.moments import iso_utc
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from espressoscope.recording.track import CameraTrack
-
-__all__ = ["FrameClock", "counts_of", "run_content", "slept_ns"]
+__all__ = ["FrameClock", "slept_ns"]
 
 _SET_S: Final = 0.5
 """A clock that moves by more has been set; it is put right in smaller steps all the time."""
@@ -89,50 +85,3 @@ class FrameClock:
     def facts(self) -> dict[str, int]:
         """Give what `run.json` has of it."""
         return {"elapsed_ns": self.now_ns - self.began_ns, "system_clock_moved_ns": self.moved_ns}
-
-
-def counts_of(track: CameraTrack) -> dict[str, Any]:
-    """Give what `run.json` has of a camera in the end."""
-    names = ("frames_written", "bytes_written", "pages", "segments", "dropped", "damaged", "duplicates")
-    counts = {name: getattr(track, name) for name in (*names, "odd", "gaps", "lost")}
-    return counts if track.trouble is None else {**counts, "trouble": track.trouble}
-
-
-def run_content(
-    top: Mapping[str, Any],
-    clock: FrameClock,
-    trouble: str | None,
-    cameras: Mapping[str, Mapping[str, Any]],
-    tracks: Mapping[str, CameraTrack],
-) -> dict[str, Any]:
-    """Give what `run.json` has.
-
-    Parameters
-    ----------
-    top : mapping
-        Which run it is, and its ``state``.
-    clock : FrameClock
-    trouble : str or None
-        Why it has ended early.
-    cameras : mapping of str to mapping
-        What is known of each camera.
-    tracks : mapping of str to CameraTrack
-        Those of the cameras.
-    """
-    over = top["state"] != "recording"
-    content: dict[str, Any] = {
-        "format": "espressoscope run",
-        "version": 1,
-        **top,
-        "started_at": iso_utc(clock.began_ns),
-        "started_ns": clock.began_ns,
-        "clock": clock.facts(),
-        "cameras": [],
-    }
-    if over:
-        content["ended_at"] = iso_utc(clock.now_ns)
-        content["trouble"] = trouble
-    for name, entry in cameras.items():
-        counts = counts_of(tracks[name]) if over and name in tracks else {}
-        content["cameras"].append({**entry, **counts})
-    return content

@@ -108,6 +108,8 @@ def cannot_write(path: Path, error: OSError, *, written: int = 0, dropped: int =
         hint = "A part of that path is a file: choose another folder"
     elif error.errno == errno.ENOENT:
         hint = "The folder has been moved, renamed or deleted; what was moved is whole where it is now"
+    elif error.errno == errno.ENOMEM:
+        hint = "This process, or this computer, holds too much: close what you do not need, then try again"
     else:
         hint = "Choose another place"
     return RecordingError(

@@ -19,9 +19,11 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from espressoscope.recording.files import GrowingFile
+from espressoscope.recording.hands import Hands
 from espressoscope.recording.held_folder import HeldFolder
-from espressoscope.recording.run_facts import FrameClock, run_content
-from espressoscope.recording.run_folder import RUN_NAME, cannot_write, make_run_folder, safe_folder_name
+from espressoscope.recording.run_facts import FrameClock
+from espressoscope.recording.run_folder import cannot_write, make_run_folder, safe_folder_name
+from espressoscope.recording.run_json import RunJson
 from espressoscope.recording.track import CameraTrack
 
 if TYPE_CHECKING:
@@ -104,22 +106,17 @@ class RunWriter:
         self._software = software
         self._on_look = on_look
         self._files = files
-        self._cameras: dict[str, dict[str, Any]] = {}  # replaced, never changed: any thread reads it
-        self._changing = threading.Lock()  # of that, and of `tracks`
+        self._changing = threading.Lock()  # of `tracks`, and of what is known of cameras
         self._ending = False  # no more cameras
         self._clock = FrameClock(wall_offset_ns, system_clock, slept_before_ns)
-        self._state = "recording"
         self._to_end: deque[SegmentWriter] = deque()
         self._stop = threading.Event()
         self._stop_keeping = threading.Event()
-        self._closing = threading.Lock()
         self._ended = threading.Event()
-        self._writing_json = threading.Lock()
-        self._unsynced = False  # run.json is the system's already, but not the disk's
-        self._writer = threading.Thread(target=self._write, name="espressoscope-writer", daemon=True)
-        self._keeper = threading.Thread(target=self._keep, name="espressoscope-keeper", daemon=True)
+        self._hands = Hands(self._write, self._keep)
         try:
             self._held = HeldFolder(self.path, keep_free)
+            self._json = RunJson(self._held, {"run_id": str(self.run_id), "software": software}, self._clock)
             try:
                 self.free_bytes, self._floor = self._held.free_bytes, self._held.floor
                 self._write_json()
@@ -152,7 +149,7 @@ class RunWriter:
     def _add(self, name: str, facts: Mapping[str, Any]) -> CameraTrack:
         if self._ending:
             raise self.trouble or cannot_write(self.path, OSError(errno.EIO, "this recording has ended"))
-        before = self._cameras
+        before = self._json.cameras
         folder_name = safe_folder_name(name, [entry["folder"] for entry in before.values()])
         folder = self.path / folder_name
         track = None
@@ -162,11 +159,11 @@ class RunWriter:
             track = CameraTrack(
                 name, folder, self.run_id.bytes, self._software, self._to_end.append, self._files
             )
-            self._cameras = {**before, name: {"name": name, "folder": folder_name, **facts}}
+            self._json.cameras = {**before, name: {"name": name, "folder": folder_name, **facts}}
             self._write_json(sync=False)  # a hundred cameras would wait a hundred times
             self._held.reserve.grow(sum(each.reserve_bytes for each in (*self.tracks.values(), track)))
         except OSError as error:
-            self._cameras = before
+            self._json.cameras = before
             if track is not None:
                 track.log.close()
             raise cannot_write(folder, error) from error
@@ -176,16 +173,30 @@ class RunWriter:
         return track
 
     def start(self) -> None:
-        """Begin to write."""
+        """Begin to write.
+
+        Raises
+        ------
+        RecordingError
+            The system gives no more threads: nothing is left that looks like a run.
+        """
         if self._clock.behind is not None:
             _log.warning("%s: %s", self.path, self._clock.behind)
-        self._writer.start()
-        self._keeper.start()
+        try:
+            self._hands.begin()
+        except OSError as error:
+            self.stop()  # whichever of them has begun, or still does
+            self._stop_keeping.set()
+            if self._hands.forgo():
+                self._held.undo()
+                self._ended.set()
+            raise cannot_write(self.path, error) from error
 
     def describe(self, name: str, facts: Mapping[str, Any]) -> None:
         """Add to what `run.json` tells of a camera."""
         with self._changing:
-            self._cameras = {**self._cameras, name: {**self._cameras[name], **facts}}
+            known = self._json.cameras
+            self._json.cameras = {**known, name: {**known[name], **facts}}
         with contextlib.suppress(OSError):  # told again at the end, and what is wrong with the disk comes out
             self._write_json()
 
@@ -206,8 +217,8 @@ class RunWriter:
 
     @property
     def over(self) -> bool:
-        """Whether all files are closed."""
-        return self._ended.is_set()
+        """Whether all files are closed, or are those of the process that this one was forked from."""
+        return self._ended.is_set() or self._hands.elsewhere
 
     def disk_left_s(self, bytes_per_s: float) -> float | None:
         """Tell for how long the disk has room at this rate; None without one."""
@@ -218,26 +229,33 @@ class RunWriter:
 
     def stop(self) -> None:
         """Take no more frames, and let what is waiting be written; does not wait for it."""
+        if self._hands.elsewhere:
+            return
         for track in self.tracks.values():
             track.closed = True
         self._stop.set()
 
-    def close(self) -> None:
+    def close(self, *, wait: bool = True) -> None:
         """Stop, and wait until all files are closed in order; twice does nothing.
 
-        Trouble is in `trouble`, not raised.
+        Trouble is in `trouble`, not raised. In a process made by fork it does nothing.
+
+        Parameters
+        ----------
+        wait : bool
+            False: the writer's thread ends it when it comes to it. So it is on the threads of any recording,
+            where the garbage collector may call this: they wait for nobody.
         """
         self.stop()
-        with self._closing:
-            if self._ended.is_set():
-                return
-            if self._writer.ident is None:
-                self._finish()
-            elif not self._ended.wait(END_S):
+        if self.over:
+            return
+        if self._hands.forgo():
+            self._finish()
+        elif wait and not self._hands.are_here():
+            if self._ended.wait(END_S):
+                self._hands.join()
+            else:
                 self._fail(OSError(errno.EIO, f"the disk does not answer for {END_S:g} s"))
-                return
-        if self._writer.ident is not None:
-            self._writer.join(1.0)
 
     # ---- the writer's thread ------------------------------------------------------------------------
 
@@ -256,8 +274,7 @@ class RunWriter:
             self.trouble.frames_written = self.frames_written
             self.trouble.frames_dropped = self.frames_dropped
         self._stop_keeping.set()
-        if self._keeper.ident is not None:
-            self._keeper.join(END_S)
+        self._hands.join_keeper(END_S)
         self._finish()
 
     def _finish(self) -> None:
@@ -275,7 +292,7 @@ class RunWriter:
                 with contextlib.suppress(OSError):
                     track.log.file.sync()
                 track.log.close()
-            self._state = "closed" if self.trouble is None else "ended early"
+            self._json.state = "closed" if self.trouble is None else "ended early"
             self._do(self._write_json)
         finally:
             self._held.release()
@@ -331,21 +348,13 @@ class RunWriter:
                 self._end_segments()
                 for track in self.tracks.values():
                     track.sync()
-                if self._unsynced:
-                    self._tell()
+                self._json.settle(self.tracks, self.trouble)
                 self._look()
         except OSError as error:
             self._fail(error)
         except Exception:  # noqa: BLE001 (a thread's boundary)
             _log.exception("the keeper of a recording has ended by a mistake of this program")
             self._fail(_mistake())
-
-    def _tell(self) -> None:
-        """Write `run.json`; where somebody has it open, as Windows minds, at the next beat."""
-        try:
-            self._write_json()
-        except PermissionError as error:
-            _log.warning("%s cannot be written now (%s): again in a moment", self.path / RUN_NAME, error)
 
     def _end_segments(self) -> None:
         while self._to_end:
@@ -360,13 +369,11 @@ class RunWriter:
     def _look_at_clock(self) -> None:
         """Mark where the system's clock has been set: times here go on as if it had not."""
         step = self._clock.step()
-        if step is None:
-            return
-        text = f"{step}; the times of frames go on as before"
-        _log.warning("%s: %s", self.path, text)
-        now_ns = self.now_ns
-        for track in self.tracks.values():
-            track.note("clock", text, now_ns)
+        if step is not None:
+            text, now_ns = f"{step}; the times of frames go on as before", self.now_ns
+            _log.warning("%s: %s", self.path, text)
+            for track in self.tracks.values():
+                track.note("clock", text, now_ns)
 
     # ---- both ---------------------------------------------------------------------------------------
 
@@ -379,15 +386,7 @@ class RunWriter:
         self._stop.set()
 
     def _write_json(self, *, sync: bool = True) -> None:
-        with self._writing_json:
-            self._unsynced = True  # until it is known to be
-            self._held.tell(self._content(), sync=sync)
-            self._unsynced = not sync
-
-    def _content(self) -> dict[str, Any]:
-        trouble = None if self.trouble is None else str(self.trouble)
-        top = {"run_id": str(self.run_id), "software": self._software, "state": self._state}
-        return run_content(top, self._clock, trouble, self._cameras, self.tracks)
+        self._json.write(self.tracks, self.trouble, sync=sync)
 
 
 def _end(segment: SegmentWriter) -> None:
