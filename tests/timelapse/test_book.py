@@ -15,7 +15,7 @@ from espressoscope.recording.recorded import Recording
 from espressoscope.recording.run_folder import LOG_NAME
 from espressoscope.recording.stored import Segment, segment_paths
 from espressoscope.timelapse import found
-from espressoscope.timelapse.book import CameraBook, Point
+from espressoscope.timelapse.book import CameraBook, FolderGone, Point
 from espressoscope.timelapse.ledger import POINTS_NAME, Line, read_line
 from espressoscope.timelapse.schedule import Schedule
 from recording_support import SOFTWARE, jpeg
@@ -213,6 +213,27 @@ if sys.platform != "win32":
             opened(tmp_path)
         opened(tmp_path).close()
         assert log.read_text() == before.replace(",\n", ",noted after a restart\n")
+
+    def test_lines_that_wait_are_not_written_into_what_was_saved_meanwhile(tmp_path: Path) -> None:
+        book = opened(tmp_path)
+        take(book, 0, "ok")
+        path = tmp_path / POINTS_NAME
+        with no_file_longer_than(path.stat().st_size):
+            book.missed([Line(1, due_ns(1), "missed")])
+        assert book.ledger.trouble is not None
+        path.write_bytes(b"moved the plate\n")
+        log = (tmp_path / LOG_NAME).read_bytes()
+        for write in (
+            lambda: take(book, 2, "ok"),
+            lambda: book.missed([Line(2, due_ns(2), "missed")]),
+            lambda: book.note(due_ns(2), "clock", "it was set"),
+        ):
+            with pytest.raises(FolderGone):
+                write()
+        book.close()
+        assert path.read_bytes() == b"moved the plate\n"
+        assert (tmp_path / LOG_NAME).read_bytes() == log
+        assert Segment(tmp_path / "00000.ome.tif").contents.closed
 
     def test_settings_wait_once_however_long_the_disk_is_full(tmp_path: Path) -> None:
         clock = SetClock()

@@ -14,6 +14,7 @@ from espressoscope.api import lapse_crew
 from espressoscope.api.lapse_crew import LapseCrew
 from espressoscope.api.lapse_news import LapseNews
 from espressoscope.errors import RecordingError
+from espressoscope.recording.recorded import Recording
 from espressoscope.timelapse.book import FolderGone
 from espressoscope.timelapse.clock import Clock, RunClock
 from espressoscope.timelapse.folder import LapseFolder, Plan, PlannedCamera
@@ -23,7 +24,7 @@ from support import wait_until
 from timelapse_support import Life, ReadyTaker, SetClock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from espressoscope.recording.run_folder import RunLock
@@ -60,7 +61,7 @@ class Running:
         self.lines: dict[str, list[Line]] = {"A": [], "B": []}
         self.stop = threading.Event()
         self.crew = LapseCrew(self.stop)
-        takers = [Quick(SetClock()), Quick(SetClock())]
+        self.takers = takers = [Quick(SetClock()), Quick(SetClock())]
         news = LapseNews(lambda name, line: self.lines[name].append(line), None)
         self.crew.prepare(self.folder, self.plan, takers, clock, news, 0)  # type: ignore[arg-type]
         self.crew.begin()
@@ -120,6 +121,49 @@ def test_an_editor_that_saves_costs_no_camera_its_points(run: Running) -> None:
         assert pictures == [row.split(",")[0] for row in stored if ",missed," not in row]
 
 
+REMARK = b"# moved the plate, see page 12 of the notebook; the next ones are of the other half\n"
+
+
+@pytest.mark.parametrize("name", ["points.csv", "frames.csv"])
+def test_what_is_saved_into_the_same_file_is_not_written_over(run: Running, name: str) -> None:
+    path = run.folder.path / "A" / name
+    taker = run.takers[0]
+    for saved in (
+        lambda data: REMARK + data,
+        lambda data: data + REMARK,
+        lambda data: b"".join(data.splitlines(keepends=True)[:-2]),  # of a while ago
+        lambda data: b"",
+    ):
+        done = threading.Event()
+
+        def save(saved: Callable[[bytes], bytes] = saved, done: threading.Event = done) -> bool:
+            """As nano and VS Code do, while a picture is taken."""
+            if not done.is_set():
+                data = path.read_bytes()
+                with path.open("r+b") as file:
+                    file.truncate()
+                    file.write(saved(data))
+                done.set()
+            return False
+
+        taker.off = save
+        assert done.wait(20)
+        run.both_go_on()
+        if saved(b""):
+            assert any(REMARK in each.read_bytes() for each in path.parent.glob(f"{name}*"))
+    run.end()
+    assert run.crew.gone is None
+    home = path.parent
+    numbers = Recording("A", home, {}).log["sequence"].tolist()
+    stored = (home / "points.csv").read_text().splitlines()[1:]
+    assert [int(row.split(",")[0]) for row in stored] == list(range(len(stored)))
+    assert [int(row.split(",")[0]) for row in stored if ",missed," not in row] == numbers
+    frames = (home / "frames.csv").read_text().splitlines()
+    assert [int(row.split(",")[0]) for row in frames if row[0].isdigit()] == numbers
+    assert len(set(numbers)) == len(numbers)
+    assert not any(b"\0" in each.read_bytes() for each in home.glob("*.csv*"))
+
+
 def test_no_picture_is_taken_for_files_that_are_replaced(tmp_path: Path) -> None:
     clock = SetClock()
     taker = ReadyTaker(clock)
@@ -130,6 +174,22 @@ def test_no_picture_is_taken_for_files_that_are_replaced(tmp_path: Path) -> None
     assert not taker.shots
     life.book.close()
     life.folder.release()
+
+
+def test_a_step_of_the_clock_waits_for_files_opened_anew(tmp_path: Path) -> None:
+    clock = SetClock()
+    life = Life(tmp_path, Schedule(EVERY_NS, 2, window_ns=EVERY_NS), clock, ReadyTaker(clock))
+    clock.set(100)
+    life.clock.now_ns()
+    log = tmp_path / "A1" / "frames.csv"
+    log.write_bytes(log.read_bytes() + REMARK)
+    before = log.read_bytes()
+    with pytest.raises(FolderGone):
+        life.walk._note_jumps()
+    assert (life.walk.jumps_noted, len(life.clock.jumps)) == (0, 1)
+    life.book.close()
+    life.folder.release()
+    assert log.read_bytes() == before
 
 
 def test_nothing_is_written_into_what_has_got_the_name_of_a_run(run: Running, tmp_path: Path) -> None:

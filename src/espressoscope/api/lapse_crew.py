@@ -240,10 +240,11 @@ class LapseCrew:
                 return
 
     def _lose(self, post: _Post, error: OSError) -> None:
-        """Let go files of one camera that have been deleted or replaced."""
+        """Let go files of one camera that have been deleted, replaced or changed."""
         name = post.camera.name
         _log.warning(
-            "%s: its files have been deleted or replaced by another program; opening them anew", name
+            "%s: its files have been deleted, replaced or changed by another program; opening them anew",
+            name,
         )
         book, post.book, post.walk, post.trouble = post.book, None, None, error
         now = time.monotonic()

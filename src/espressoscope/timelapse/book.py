@@ -28,7 +28,7 @@ from espressoscope.recording.shapes import Shaper
 from espressoscope.recording.stored import frame_of
 from espressoscope.recording.track import MOST_STORED
 from espressoscope.timelapse.found import find_segments
-from espressoscope.timelapse.kept import cut_torn_end, is_log_line
+from espressoscope.timelapse.kept import cut_torn_end, is_log_line, untouched
 from espressoscope.timelapse.ledger import Ledger, Line
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ __all__ = ["CameraBook", "FolderGone", "Point"]
 
 
 class FolderGone(OSError):
-    """The run's folder, or files in it, are deleted or replaced: nothing can be stored in what is open."""
+    """The run's folder, or files in it, are deleted, replaced or changed: nothing goes into what is open."""
 
 
 class Point(NamedTuple):
@@ -292,8 +292,12 @@ class CameraBook:
 
         Raises
         ------
+        FolderGone
+            It is not noted.
         OSError
+            It is written as soon as the disk takes it.
         """
+        self.check_folder()
         self._log.event(time_ns, kind, text)
         self._log.flush()
 
@@ -341,11 +345,11 @@ class CameraBook:
             segment.sync_name()
 
     def check_folder(self) -> None:
-        """Raise `FolderGone` where what is open has not its name any more."""
+        """Raise `FolderGone` where what is open has not its name any more, or others have written into it."""
         files = [self.ledger.file, self._log.file, *([self._segment.file] if self._segment else [])]
         # Not by the files alone: they stay the same where the folder gets another name.
-        if not all(file.linked for file in files) or is_elsewhere(self.folder, self._own):
-            raise FolderGone(errno.ENOENT, "files have been deleted or replaced")
+        if not all(map(untouched, files)) or is_elsewhere(self.folder, self._own):
+            raise FolderGone(errno.ENOENT, "files have been deleted, replaced or changed")
 
     def _begin_segment(self, entry: Entry) -> None:
         self._segment = SegmentWriter(
@@ -355,9 +359,13 @@ class CameraBook:
 
     def _end_segment(self) -> None:
         segment, self._segment = self._segment, None
-        if segment is not None:
-            self._log.file.sync()
+        if segment is None:
+            return
+        self._log.file.sync()
+        if untouched(segment.file):
             segment.end()
+        else:  # the next opening does what can be done
+            segment.file.close()
 
     def close(self) -> None:
         """Close all files in order; twice does nothing.

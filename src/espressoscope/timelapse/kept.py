@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-__all__ = ["cut_torn_end", "is_log_line", "last_whole", "refuse_links"]
+__all__ = ["cut_torn_end", "is_log_line", "last_whole", "refuse_links", "untouched"]
 
 _TAIL: Final = 1 << 14
 _CHUNK: Final = 1 << 20
@@ -46,6 +46,14 @@ def refuse_links(folder: Path, names: Iterable[str]) -> None:
             raise OSError(errno.ELOOP, why, str(path))
         if path != folder and path.exists() and not path.is_file():
             raise OSError(errno.EINVAL, f"{path.name} is no plain file", str(path))
+
+
+def untouched(file: PlainFile) -> bool:
+    """Tell whether an open file has its name still, and just what was written here.
+
+    Editors give what they save the old name, or write it into the file that is open here.
+    """
+    return file.linked and os.fstat(file.descriptor).st_size == file.size
 
 
 def is_log_line(text: str) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from espressoscope.disk import open_plain
 from espressoscope.recording.files import GrowingFile, PartlyWritten, read_at
 from espressoscope.recording.moments import iso_utc
-from espressoscope.timelapse.kept import cut_torn_end, last_whole
+from espressoscope.timelapse.kept import cut_torn_end, last_whole, untouched
 from espressoscope.timelapse.schedule import LATEST_NS
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ class Ledger:
 
     def close(self) -> None:
         """Close it; twice does nothing."""
-        if self._waiting and self.file.descriptor >= 0:
+        if self._waiting and self.file.descriptor >= 0 and untouched(self.file):
             self._write()
         self.file.close()
 

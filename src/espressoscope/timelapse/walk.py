@@ -224,8 +224,10 @@ class Walk:
 
     def _note_jumps(self) -> None:
         for when_ns, step_ns in self._clock.jumps[self.jumps_noted :]:
-            self.jumps_noted += 1
             try:
                 self._book.note(when_ns, "clock", f"the system's clock was set by {step_ns / 1e9:+.1f} s")
+            except FolderGone:
+                raise
             except OSError as error:
                 _log.error("%s: a note cannot be written: %s", self._book.name, error)
+            self.jumps_noted += 1
