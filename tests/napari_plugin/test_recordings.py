@@ -23,6 +23,7 @@ from espressoscope.napari_plugin.run_layers import ABOUT, MOST_LAYERS
 from espressoscope.napari_plugin.run_reader import get_reader, read_run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     import napari
@@ -161,6 +162,80 @@ def test_a_recording_does_not_stand_where_cameras_are_live(
         session = widget.session
         viewer.window.remove_dock_widget(widget)
         assert session.wait_closed(10)
+
+
+def test_a_recording_stands_beside_what_waits_and_what_comes_later(
+    viewer: napari.Viewer, pair: Path, qtbot: Any
+) -> None:
+    from espressoscope.napari_plugin.sample_data import open_widget
+
+    def spans(layers: Iterable[Any]) -> list[tuple[float, float]]:
+        """Give where layers begin and end, from left to right; none of them covers another."""
+        ends = sorted((layer.extent.world[0][-1], layer.extent.world[1][-1]) for layer in layers)
+        assert all(right < left for (_, right), (left, _) in itertools.pairwise(ends))
+        return ends
+
+    with sim.simulate(2, port=0, framesize="QVGA", fps=10) as cameras:
+        # First the widget, then the recording; then cameras, for which a layer has waited.
+        widget = open_widget(viewer)
+        qtbot.waitUntil(lambda: len(viewer.layers) == 1, timeout=30_000)
+        opened(viewer, pair)
+        spans(viewer.layers)
+        widget.session.add([camera.url for camera in cameras])
+        qtbot.waitUntil(lambda: len(widget.screen.layers) == 2, timeout=30_000)
+        assert len(spans(viewer.layers)) == 4
+        session = widget.session
+        viewer.window.remove_dock_widget(widget)
+        assert session.wait_closed(10)
+        qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=30_000)
+        viewer.layers.clear()
+
+        # First the recording, then the widget, then a second recording.
+        opened(viewer, pair)
+        widget = open_widget(viewer)
+        qtbot.waitUntil(lambda: len(viewer.layers) == 3, timeout=30_000)
+        spans(viewer.layers)
+        widget.session.add([camera.url for camera in cameras])
+        qtbot.waitUntil(lambda: len(widget.screen.layers) == 2, timeout=30_000)
+        opened(viewer, pair)
+        ends = spans(viewer.layers)
+        assert len(ends) == 6
+        assert {live.layer.extent.world[0][-1] for live in widget.screen.layers.values()} == {
+            left for left, _ in ends[-2:]
+        }
+        session = widget.session
+        viewer.window.remove_dock_widget(widget)
+        assert session.wait_closed(10)
+
+
+def test_two_recordings_stand_beside_each_other_and_the_time_is_that_of_the_topmost(
+    viewer: napari.Viewer, pair: Path, tmp_path: Path
+) -> None:
+    record(tmp_path / "later", {"C1": ({"pixel_um": 2.0}, [(60 + k / 5, picture(3, k)) for k in range(100)])})
+    times = {path.name: open_run(path) for path in (pair, tmp_path / "later")}
+    first, _ = opened(viewer, pair)
+    (second,) = opened(viewer, tmp_path / "later")
+    assert [layer.name for layer in (first, second)] == ["A1", "C1 of later"]
+    assert second.extent.world[1][-1] < first.extent.world[0][-1]
+    viewer.dims.set_point(0, 0.0)
+
+    def told_of(name: str, camera: str) -> bool:
+        begin = str(times[name][camera].times[0].astype("datetime64[ms]")).replace("T", "  ")
+        return begin in viewer.canvas.overlays.text.text
+
+    text = viewer.canvas.overlays.text
+    assert told_of("later", "C1")
+    assert text.text.startswith("later  ")
+    viewer.layers.move(2, 0)
+    assert told_of("pair", "A1")
+    assert text.text.startswith("pair  ")
+    viewer.layers.move(0, 3)
+    assert text.text.startswith("later  ")
+    second.visible = False
+    assert told_of("pair", "A1")
+    assert not text.text.startswith("pair"), "it is the only one to be seen"
+    second.visible = True
+    assert text.text.startswith("later  ")
 
 
 def test_a_plate_is_a_mosaic(viewer: napari.Viewer, tmp_path: Path, monkeypatch: Any) -> None:

@@ -1,4 +1,4 @@
-"""Several widgets in one viewer: what each shows stands beside what the earlier ones show."""
+"""Several widgets in one viewer: what each shows stands beside recordings, and what earlier ones show."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from espressoscope.napari_plugin.layout import GAP
+from espressoscope.napari_plugin.run_layers import ends_of
 
 if TYPE_CHECKING:
     from espressoscope.napari_plugin.screen import Screen
@@ -31,13 +32,19 @@ class Beside:
     def __init__(self, screen: Screen, viewer: Any) -> None:
         self._screen = weakref.ref(screen)
         self._viewer = weakref.ref(getattr(viewer, "__wrapped__", viewer))  # napari gives plugins a proxy
-        self._right = 0.0
+        self._right = self._begin = 0.0
         self._me = weakref.ref(self)
         _all[:] = [*(each for each in _all if each() is not None), self._me]
 
     def left(self) -> float:
-        """Give where this screen begins in the world: to the right of all earlier ones."""
-        return max((each._right for each in self._of_viewer(earlier=True)), default=0.0)
+        """Give where this screen begins in the world: to the right of all earlier ones, and of recordings.
+
+        Of those that were there before its layers; later ones are put to the left of all.
+        """
+        screen, viewer = self._screen(), self._viewer()
+        if screen is not None and viewer is not None and not screen.layers:
+            self._begin = (1 + GAP) * ends_of(viewer)[1]
+        return max([self._begin, *(each._right for each in self._of_viewer(earlier=True))])
 
     def others(self) -> list[Any]:
         """Give the layers of the other screens of this viewer."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Recording: TypeAlias = Any
     Timeline: TypeAlias = Any
 
-__all__ = ["ABOUT", "MOST_LAYERS", "layers_of"]
+__all__ = ["ABOUT", "MOST_LAYERS", "ends_of", "is_run", "layers_of"]
 
 ABOUT: Final = "espressoscope run"
 """Metadata of a layer: what it shows."""
@@ -73,6 +73,19 @@ def layers_of(run: Run) -> list[tuple[Any, dict[str, Any], str]]:
         for number, (name, recording) in enumerate(alone.items()):
             build.single(name, recording, number % columns == 0)
     return build.layers
+
+
+def is_run(layer: Any) -> bool:
+    """Tell whether a layer is one of a recording."""
+    return isinstance(layer.metadata.get(ABOUT), dict)
+
+
+def ends_of(viewer: Any) -> tuple[float, float]:
+    """Give where in the world recordings begin and end, from left to right; zeros where there is none."""
+    runs = [layer for layer in viewer.layers if is_run(layer)]
+    lefts = [float(layer.extent.world[0][-1] - layer.scale[-1] / 2) for layer in runs]
+    rights = [float(layer.extent.world[1][-1] + layer.scale[-1] / 2) for layer in runs]
+    return min([0.0, *lefts]), max([0.0, *rights])
 
 
 def _plates(cameras: dict[str, Recording]) -> dict[str, dict[str, tuple[int, int]]]:

@@ -10,8 +10,9 @@ import napari
 import numpy as np
 
 import espressoscope as es
+from espressoscope.napari_plugin.layers import READY, WAITING
 from espressoscope.napari_plugin.layout import GAP
-from espressoscope.napari_plugin.run_layers import ABOUT, layers_of
+from espressoscope.napari_plugin.run_layers import ABOUT, ends_of, is_run, layers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,15 +73,13 @@ def read_run(path: str | list[str]) -> list[tuple[Any, ...]]:
 
 
 def _keep_apart(layers: list[tuple[Any, dict[str, Any], str]], viewer: Any) -> bool:
-    """Put a recording to the left of live cameras, its name with it; false where there are none.
+    """Put a recording to the left of live cameras and of others, its name with it; false where none is.
 
-    In their place it would look live, and hide that one of them has no signal.
+    In the place of cameras, also of those to come, it would look live, and hide that one has no signal.
     """
-    abouts = [layer.metadata.get("espressoscope") for layer in viewer.layers]
-    if not any(isinstance(about, dict) and about.get("live") for about in abouts):
+    if not any(is_run(layer) or _is_live(layer) for layer in viewer.layers):
         return False
-    runs = [layer for layer in viewer.layers if ABOUT in layer.metadata]
-    end = min([0.0, *(float(layer.extent.world[0][-1] - layer.scale[-1] / 2) for layer in runs)])
+    end, _ = ends_of(viewer)
     wide = 0.0
     for data, attributes, _ in layers:
         array = data[0] if isinstance(data, list) else data
@@ -93,9 +92,13 @@ def _keep_apart(layers: list[tuple[Any, dict[str, Any], str]], viewer: Any) -> b
     return True
 
 
+def _is_live(layer: Any) -> bool:
+    about = layer.metadata.get("espressoscope")
+    return about in (READY, WAITING) or (isinstance(about, dict) and bool(about.get("live")))
+
+
 def _clock_of(layer: Any) -> RunClock | None:
-    about = layer.metadata.get(ABOUT)
-    clock = about.get(_CLOCK) if isinstance(about, dict) else None
+    clock = layer.metadata[ABOUT].get(_CLOCK) if is_run(layer) else None
     return clock if isinstance(clock, RunClock) else None
 
 
@@ -116,14 +119,17 @@ class RunClock:
         viewer.dims.events.point.connect(self.show)
         viewer.layers.events.inserted.connect(self._inserted)
         viewer.layers.events.removed.connect(self.show)
+        viewer.layers.events.reordered.connect(self.show)
 
     def expect(self, count: int, always: bool = False) -> None:
         """Have the whole view fitted when so many layers have come; `always`, or into an empty viewer."""
         viewer = self._viewer()
         self._expected = count if viewer is not None and (always or not viewer.layers) else 0
 
-    def _inserted(self, _: object = None) -> None:
+    def _inserted(self, event: Any) -> None:
         viewer = self._viewer()
+        if is_run(event.value):
+            event.value.events.visible.connect(self.show)
         if self._expected and viewer is not None:
             self._expected -= 1
             if not self._expected and len(viewer.layers) > 1:
@@ -131,23 +137,29 @@ class RunClock:
         self.show()
 
     def show(self, _: object = None) -> None:
-        """Write the time of the instant that is shown."""
+        """Write the time of the instant that the topmost recording shows, and which that is of several."""
         viewer = self._viewer()
         if viewer is None:
             return
         overlay = viewer.canvas.overlays.text
         if overlay.text and overlay.text != self._text:
             return  # somebody else writes there
-        self._text = text = next((told for layer in viewer.layers if (told := _told(layer, viewer))), "")
+        runs = [layer for layer in reversed(viewer.layers) if layer.visible and is_run(layer)]
+        text, run = next(((told, _run(layer)) for layer in runs if (told := _told(layer, viewer))), ("", ""))
+        if len({_run(layer) for layer in runs}) > 1 and text:
+            text = f"{Path(run).name}  {text}"
+        self._text = text
         overlay.text = text
         overlay.visible = bool(text)
 
 
+def _run(layer: Any) -> str:
+    run: str = layer.metadata[ABOUT]["run"]
+    return run
+
+
 def _told(layer: Any, viewer: Any) -> str:
-    about = layer.metadata.get(ABOUT)
-    if not isinstance(about, dict) or not layer.visible:
-        return ""
-    times = about["times"]
+    times = layer.metadata[ABOUT]["times"]
     place = round(float(layer.world_to_data(viewer.dims.point)[0]))
     if not 0 <= place < len(times):
         return ""

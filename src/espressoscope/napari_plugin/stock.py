@@ -91,12 +91,21 @@ class Stock:
         Whose layers.
     ready : callable
         Called when layers may be made; to be held weakly, so a bound method.
+    left : callable
+        Gives where in the world the layer that waits begins.
     """
 
-    def __init__(self, session: LiveSession, viewer: Any, ready: Callable[[object], object]) -> None:
+    def __init__(
+        self,
+        session: LiveSession,
+        viewer: Any,
+        ready: Callable[[object], object],
+        left: Callable[[], float],
+    ) -> None:
         self.ready = False
         self.spare: Any = None
         self._viewer = viewer
+        self._left = left
         self._settled = self._closed = False
         viewer.layers.events.removing.connect(self._going)
         if not session.run(_load, ready, ready, quiet=True):
@@ -120,6 +129,7 @@ class Stock:
                 metadata={"espressoscope": READY},
                 contrast_limits=(0, 255),
                 cache=False,
+                translate=(0.0, self._left()),
             )
             match_units(self._viewer)
 
