@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -110,3 +111,23 @@ def test_a_log_torn_within_a_note_is_whole_for_csv_readers_and_repaired_once(
         rows = list(csv.DictReader(file, strict=True))
     assert [int(row["sequence"]) for row in rows if row["sequence"]] == [*range(1, stored + 1)]
     assert [row["status"] for row in rows].count("settings") == 1
+
+
+@pytest.mark.parametrize("run", [True, False])
+def test_files_of_the_user_that_have_our_names_stay(writer: RunWriter, tmp_path: Path, *, run: bool) -> None:
+    track = writer.add("A1")
+    writer.start()
+    Source().feed(track, 5)
+    writer.close()
+    if run:
+        (writer.path / "reserve").write_bytes(bytes(64))
+        shutil.copytree(writer.path, tmp_path / "mine")
+    else:
+        shutil.copytree(writer.path / "A1", tmp_path / "mine")
+        (tmp_path / "mine" / "reserve").write_text("reserve strains: B6")
+    (tmp_path / "mine" / "lock").write_text("notes about a lock")
+    assert [each.segments for each in repair_run(tmp_path / "mine", SOFTWARE)] == [0]
+    assert (tmp_path / "mine" / "lock").read_text() == "notes about a lock"
+    assert (
+        tmp_path / "mine" / "reserve"
+    ).exists() is not run  # a run's own is room kept back

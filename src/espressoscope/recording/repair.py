@@ -116,8 +116,9 @@ def repair_run(path: str | os.PathLike[str], software: str) -> list[Repaired]:
         raise cannot_write(top, error) from error
     try:
         run.refresh()  # it may have been recorded until this moment
-        with contextlib.suppress(OSError):
-            (top / RESERVE_NAME).unlink(missing_ok=True)
+        if (top / RUN_NAME).exists():  # else it is no run's folder, and what is called so is somebody's
+            with contextlib.suppress(OSError):
+                (top / RESERVE_NAME).unlink(missing_ok=True)
         done = [_repair_camera(recording, software) for recording in run.values()]
         _settle(run if top == run.path else open_run(top), asked=run)
     except OSError as error:

@@ -266,12 +266,12 @@ class RunLock:
         return self._descriptor >= 0
 
     def release(self) -> None:
-        """Let it go; twice does nothing."""
+        """Let it go; twice does nothing. A file of this name that has something in it was there before."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             named = False
             with contextlib.suppress(OSError):
-                named = _is_named(self._path, descriptor)
+                named = os.fstat(descriptor).st_size == 0 and _is_named(self._path, descriptor)
                 if named and sys.platform != "win32":
                     self._path.unlink(missing_ok=True)
             os.close(descriptor)
