@@ -14,6 +14,7 @@ import pytest
 
 import espressoscope as es
 from espressoscope.disk import patiently
+from espressoscope.recording import writer as writer_module
 from espressoscope.recording.files import PlainFile
 from espressoscope.recording.reader import open_run
 from espressoscope.recording.run_facts import FrameClock
@@ -174,6 +175,36 @@ def test_a_folder_that_is_moved_away_is_whole_where_it_is_now(tmp_path: Path) ->
         assert [facts(frame) for frame in recording] == [facts(frame) for frame in source.frames]
         assert recording.segments[0].contents.closed
     shutil.rmtree(tmp_path / "elsewhere")
+
+
+def test_a_disk_that_does_not_tell_its_free_room_for_a_moment_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    usage = shutil.disk_usage
+    looks: list[bool] = []
+    silent = [1, 2]
+
+    def reconnecting(path: Path) -> object:
+        looks.append(len(looks) in silent)
+        if looks[-1]:
+            raise OSError(errno.ESTALE, "Stale file handle", str(path))
+        return usage(path)
+
+    monkeypatch.setattr(writer_module, "_KEEP_S", 0.05)
+    writer = RunWriter(tmp_path / "run", SOFTWARE)
+    monkeypatch.setattr(shutil, "disk_usage", reconnecting)
+    track = writer.add("A1")
+    writer.start()
+    Source().feed(track, 5)
+    wait_until(lambda: len(looks) > 4, 20)
+    assert (writer.over, writer.trouble) == (False, None)
+    assert caplog.text.count("is not known now") == 1
+    silent += range(len(looks) + 1, 10_000)
+    wait_until(lambda: looks[-1], 20)
+    writer._floor = writer.free_bytes + 1  # what was told last is held against it
+    wait_until(lambda: writer.over, 20)
+    assert "nearly full" in str(writer.trouble)
+    assert track.frames_written == 5
 
 
 def test_room_on_the_disk_that_is_to_stay_free(tmp_path: Path) -> None:

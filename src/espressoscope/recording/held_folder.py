@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["HeldFolder"]
+
+_log = logging.getLogger(__name__)
 
 
 class HeldFolder:
@@ -56,6 +59,7 @@ class HeldFolder:
         self._path = path
         self.json_path = path / RUN_NAME
         self._own = path.stat()
+        self._unknown = False  # how many bytes are free
         self._lock = RunLock(path)
         try:
             refuse_taken(path, LOCK_NAME)  # while this waited for the lock a short run may have been written
@@ -89,7 +93,7 @@ class HeldFolder:
             )
 
     def look(self, floor: int) -> int:
-        """Give how many bytes of the disk are free.
+        """Give how many bytes of the disk are free; as at the last look, where the system does not tell now.
 
         Raises
         ------
@@ -97,10 +101,18 @@ class HeldFolder:
             Fewer than are to stay free, or the folder is in its place no more.
         """
         self.check()
-        free = shutil.disk_usage(self._path).free
-        if free < floor:
+        try:
+            self.free_bytes = shutil.disk_usage(self._path).free
+            self._unknown = False
+        except (
+            OSError
+        ) as error:  # as of a network share that reconnects; a disk that is full tells the writer
+            if not self._unknown:
+                _log.warning("%s: the free room of its disk is not known now (%s)", self._path, error)
+            self._unknown = True
+        if self.free_bytes < floor:
             raise OSError(errno.ENOSPC, f"the disk is nearly full: {floor / 1e6:.0f} MB are to stay free")
-        return free
+        return self.free_bytes
 
     def tell(self, content: Mapping[str, Any], *, sync: bool) -> None:
         """Write `run.json`, unless somebody else's would go: see `write_json`.
