@@ -128,6 +128,52 @@ def test_files_of_the_user_that_have_our_names_stay(writer: RunWriter, tmp_path:
     (tmp_path / "mine" / "lock").write_text("notes about a lock")
     assert [each.segments for each in repair_run(tmp_path / "mine", SOFTWARE)] == [0]
     assert (tmp_path / "mine" / "lock").read_text() == "notes about a lock"
-    assert (
-        tmp_path / "mine" / "reserve"
-    ).exists() is not run  # a run's own is room kept back
+    assert (tmp_path / "mine" / "reserve").exists() is not run  # a run's own is room kept back
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_stray_quote_before_a_long_log_is_repaired_once(writer: RunWriter, *, closed: bool) -> None:
+    source = Source()
+    track = writer.add("A1")
+    source.feed(track, 12)
+    writer.start()
+    writer.close()
+    log = writer.path / "A1" / "frames.csv"
+    lines = log.read_text().splitlines(keepends=True)
+    event = f",{source.frame().received_ns},2026-11-23T18:20:52.084773Z,,,,,clock,,,,note\n"
+    note = event.replace("note", '"{""brightness"": 1}"') if closed else ""
+    log.write_text("".join([*lines[:3], lines[3][:-1], ',"\n', *lines[4:8], event * 3000, note, *lines[8:]]))
+    stored = len(open_run(writer.path)["A1"].records)
+    hidden = 5 if closed else stored - 2
+    assert [each.lines for each in repair_run(writer.path, SOFTWARE)] == [hidden]
+    after = log.read_bytes()
+    assert [each.lines for each in repair_run(writer.path, SOFTWARE)] == [0]
+    assert log.read_bytes() == after
+    before = csv.field_size_limit(len(after))
+    try:
+        with log.open(newline="") as file:
+            rows = [row for row in csv.reader(file) if len(row) == 12 and row[0].isdecimal()]
+    finally:
+        csv.field_size_limit(before)
+    assert sorted(int(row[0]) for row in rows) == [*range(stored)]
+
+
+@pytest.mark.parametrize("cells", range(1, 13))
+def test_a_log_torn_anywhere_in_a_line_has_a_whole_one_after_repair(writer: RunWriter, cells: int) -> None:
+    source = Source()
+    track = writer.add("A1")
+    source.feed(track, 12)
+    writer.start()
+    writer.close()
+    log = writer.path / "A1" / "frames.csv"
+    whole = log.read_text()
+    last = whole.splitlines()[12]
+    torn = ",".join(last.split(",")[:cells])
+    torn = torn if cells == 12 else torn[:-1]
+    log.write_text(whole[: whole.index(last)] + torn)
+    assert [each.lines for each in repair_run(writer.path, SOFTWARE)] == [1]
+    after = log.read_text()
+    assert after.splitlines()[12:] == [torn, last + "added by repair"]
+    assert after.endswith("\n")
+    assert [each.lines for each in repair_run(writer.path, SOFTWARE)] == [0]
+    assert log.read_text() == after

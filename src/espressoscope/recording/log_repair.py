@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import itertools
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -16,12 +14,13 @@ from espressoscope.recording.log_file import COLUMNS, LogFile
 from espressoscope.recording.run_folder import LOG_NAME
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from espressoscope.recording.recorded import Recording
 
 __all__ = ["complete_log"]
 
 _BEHIND: Final = "behind"
-_PAGE_COLUMN: Final = COLUMNS.index("page")
 
 
 def complete_log(recording: Recording) -> int:
@@ -33,25 +32,7 @@ def complete_log(recording: Recording) -> int:
         It cannot be read or written.
     """
     path = recording.folder / LOG_NAME
-    known: set[str] = set()
-    ending = b""
-    if path.exists():
-        with (
-            open(open_plain(path), encoding="utf-8", errors="replace", newline="") as file,
-            contextlib.suppress(csv.Error),
-        ):
-            # A line of its own behind the last tells whether that has left a quote open: a torn note has.
-            lines = (line.replace("\0", "") for line in file)
-            cells: list[str] = []
-            for cells in csv.reader(itertools.chain(lines, [_BEHIND])):
-                if len(cells) > _PAGE_COLUMN:
-                    known.add(cells[0])
-            ending = b"" if cells == [_BEHIND] else b'"\n'
-        with open(open_plain(path), "rb") as raw:
-            size = raw.seek(0, 2)
-            raw.seek(max(0, size - 1))
-            if not ending and raw.read(1) not in (b"\n", b""):
-                ending = b"\n"
+    known, ending = _known(path) if path.exists() else (set[str](), b"")
     recording.refresh()
     missing = [row for row in recording.log if str(row["sequence"]) not in known]
     if not missing and not ending:
@@ -85,3 +66,32 @@ def complete_log(recording: Recording) -> int:
     finally:
         log.close()
     return len(missing)
+
+
+def _known(path: Path) -> tuple[set[str], bytes]:
+    """Give the frames of which every CSV reader finds a whole line, and what ends the last line of all.
+
+    A quote that is left open, by a torn note or a bad byte, hides all lines up to the next one. It is
+    followed from line to line: those behind it may be more than Python's reader takes as one field.
+    """
+    known: set[str] = set()
+    hidden = False
+    line = "\n"
+    with open(open_plain(path), encoding="utf-8", errors="replace", newline="") as file:
+        for line in file:
+            text = line.replace("\0", "")
+            if not hidden and '"' not in text:
+                cells = text.rstrip("\n").split(",")
+                if len(cells) == len(COLUMNS) and text.endswith("\n"):
+                    known.add(cells[0])
+                continue
+            # A line of its own behind it tells whether it leaves a quote open. Lines of frames have none.
+            try:
+                rows = list(csv.reader(['"' + text if hidden else text, _BEHIND]))
+            except csv.Error:  # too long for a line of ours
+                hidden = False
+            else:
+                hidden = rows[-1] != [_BEHIND]
+    if hidden:
+        return known, b'"\n'
+    return known, b"" if line.endswith("\n") else b"\n"
