@@ -24,6 +24,7 @@ from support import wait_until
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -66,6 +67,13 @@ def test_what_cannot_begin_leaves_an_empty_folder(tmp_path: Path, monkeypatch: p
     with pytest.raises(KeyboardInterrupt):
         RunWriter(tmp_path / "run", SOFTWARE)
     assert list((tmp_path / "run").iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="every user has a home beside one's own there")
+@pytest.mark.parametrize("use", [lambda path: RunWriter(path, SOFTWARE), open_run, es.repair_run])
+def test_a_home_of_nobody_is_said_to_be_none(use: Callable[[str], object]) -> None:
+    with pytest.raises(RecordingError, match="~no-such-user stands for a user's home, and none is known"):
+        use("~no-such-user/run")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a folder with open files cannot be moved there")

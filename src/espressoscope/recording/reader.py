@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from espressoscope.disk import expanded
 from espressoscope.errors import RecordingError
 from espressoscope.recording.recorded import Recording
 from espressoscope.recording.run_folder import RUN_NAME, read_json, unused_name
@@ -42,8 +43,9 @@ class Run(Mapping[str, Recording]):
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path).expanduser().absolute()
+        self.path = Path(path)
         try:
+            self.path = expanded(path)
             if self.path.is_file() and (self.path.name == RUN_NAME or self.path.name.endswith(SUFFIX)):
                 self.path = self.path.parent
             if not self.path.is_dir():

@@ -17,7 +17,7 @@ import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from espressoscope.disk import read_whole, write_whole
+from espressoscope.disk import expanded, read_whole, write_whole
 from espressoscope.errors import RecordingError
 
 if TYPE_CHECKING:
@@ -157,8 +157,9 @@ def make_run_folder(path: str | os.PathLike[str]) -> Path:
     RecordingError
         There is something in it, or it cannot be made.
     """
-    folder = Path(path).expanduser().absolute()
+    folder = Path(path)
     try:
+        folder = expanded(path)
         folder.mkdir(parents=True, exist_ok=True)
         refuse_taken(folder)
     except OSError as error:
