@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import io
 import json
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -257,7 +259,69 @@ def test_hundreds_are_saved_and_leave_room_for_other_calls_and_those_that_are_no
     assert session.wait_closed(10)
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is full is simulated by /dev/full")
+def test_what_waits_to_be_saved_is_saved_when_the_widget_is_closed(
+    widget: LiveWidget,
+    panel: SnapPanel,
+    viewer: napari.Viewer,
+    qtbot: Any,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    import espressoscope as es
+
+    with sim.SimulatedCamera(framesize="SXGA") as camera, es.Camera(camera.url) as device:
+        first = take("A1", device, None, Look())
+    panel.folder.setText(str(tmp_path))
+    panel.kind.setCurrentIndex(1)
+    panel._write([first._replace(camera=f"c{number}") for number in range(30)])
+    (tmp_path / "none").touch()
+    panel.files.write([first._replace(camera="lost")], tmp_path / "none", "tiff")
+    viewer.window.remove_dock_widget(widget)
+    assert len(list(tmp_path.glob("*.tif"))) < 30
+
+    def over() -> bool:
+        return not any(thread.name == "espressoscope-napari-files" for thread in threading.enumerate())
+
+    qtbot.waitUntil(over, timeout=PATIENCE_MS)
+    files = list(tmp_path.glob("*.tif"))
+    assert len(files) == 30
+    with Image.open(files[-1]) as picture:
+        assert np.asarray(picture).shape == (1024, 1280, 3)
+    (record,) = [each for each in caplog.records if each.levelname == "ERROR"]
+    assert f"1 picture was not saved (lost {first.name[3:]})" in record.getMessage()
+    assert "there is no such folder" in record.getMessage()
+
+
+SAVING = """
+import pathlib, sys, threading, time
+from espressoscope import sim
+import espressoscope as es
+from espressoscope.napari_plugin import picture_writer
+from espressoscope.napari_plugin.pictures import Look
+from espressoscope.napari_plugin.snapping import take
+
+with sim.SimulatedCamera(framesize="SXGA") as camera, es.Camera(camera.url) as device:
+    first = take("A1", device, None, Look())
+if sys.argv[2] == "stuck":
+    picture_writer.END_S = 0.1
+    picture_writer.save = lambda *_: threading.Event().wait()
+writer = picture_writer.PictureWriter(lambda saved: None, lambda: False)
+for number in range(20):
+    job = picture_writer.Job(first._replace(camera=f"c{number}"), pathlib.Path(sys.argv[1]), "tiff")
+    assert writer.put(job)
+"""
+
+
+@pytest.mark.parametrize("disk", ["slow", "stuck"])
+def test_what_waits_to_be_saved_is_saved_or_named_when_the_program_ends(tmp_path: Path, disk: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SAVING, str(tmp_path), disk], capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("*.tif"))) == (20 if disk == "slow" else 0)
+    assert ("20 pictures were not saved (c0 " in done.stderr) == (disk == "stuck"), done.stderr
+
+
 def test_a_mistake_of_ours_is_said_and_logged_with_its_traceback(
     widget: LiveWidget,
     panel: SnapPanel,
@@ -280,6 +344,7 @@ def test_a_mistake_of_ours_is_said_and_logged_with_its_traceback(
     assert str(record.exc_info[1]) == "a tile of no size"
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is full is simulated by /dev/full")
 def test_a_full_disk_is_said_and_leaves_no_part_of_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

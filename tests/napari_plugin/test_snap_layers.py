@@ -99,6 +99,23 @@ def test_what_fails_is_said_and_holds_up_no_other_picture(
     layers.close()
 
 
+def test_pictures_whose_layers_are_not_made_when_all_is_closed_are_counted_in_the_log(
+    session: LiveSession,
+    picture: Snapped,
+    viewer: napari.Viewer,
+    qtbot: Any,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    layers, small = SnapLayers(session, viewer), Taken(picture, np.zeros((24, 32, 3), np.uint8))
+    for column in range(3):
+        layers.put_single(small, column)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 1, timeout=PATIENCE_MS)
+    layers.put_many([small] * 5)
+    layers.close()
+    (record,) = [each for each in caplog.records if each.levelname == "WARNING"]
+    assert record.getMessage() == "no layer was made of 7 snapped pictures: their widget was closed"
+
+
 def test_the_slider_of_a_stack_leads_to_every_picture(
     session: LiveSession, viewer: napari.Viewer, qtbot: Any
 ) -> None:

@@ -2,52 +2,37 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
+import weakref
 from collections import deque
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
-from espressoscope.napari_plugin.calls import note, words
-from espressoscope.napari_plugin.picture_files import save
-from espressoscope.napari_plugin.run_names import default_folder
+from espressoscope.napari_plugin.picture_writer import Job, PictureWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from espressoscope.napari_plugin.picture_files import Kind
+    from espressoscope.napari_plugin.picture_writer import Saved
     from espressoscope.napari_plugin.report import Report
     from espressoscope.napari_plugin.session import LiveSession
     from espressoscope.napari_plugin.snapping import Snapped
 
 __all__ = ["SnapFiles"]
 
-_REFUSED = "too many calls wait already: save it again in a moment"
-
-
-class _Job(NamedTuple):
-    picture: Snapped
-    folder: Path
-    kind: Kind
-
-
-class _Saved(NamedTuple):
-    picture: Snapped
-    path: Path | None
-    problem: str
+_REFUSED = "too many pictures wait already: save it again in a moment"
 
 
 class SnapFiles(QObject):
-    """Writes pictures to files on a thread of the session.
-
-    Only one of them waits for a thread at any time: hundreds would leave no room for other calls.
+    """Has pictures written to files, also those that wait when its widget is closed, and counts them.
 
     Parameters
     ----------
     session : LiveSession
-        Whose threads.
+        Brings here what became of them.
     report : Report
         Gets those that were not saved, each with the reason.
     most : int
@@ -61,46 +46,40 @@ class SnapFiles(QObject):
 
     def __init__(self, session: LiveSession, report: Report, most: int, parent: QObject) -> None:
         super().__init__(parent)
-        self._session = session
         self._report = report
         self._most = most
-        self._waiting: deque[_Job] = deque()
-        self._job: _Job | None = None
+        self._waiting: deque[Job] = deque()
         self._wanted = self._good = self._over = 0
         self._title = self._problem = ""
+        told = weakref.WeakMethod(self._written)  # they may be written long after their panel
+        self._writer = PictureWriter(
+            lambda saved: session.post(lambda: _tell(told, saved)), lambda: session.closed
+        )
 
     def write(self, pictures: Iterable[Snapped], folder: Path, kind: Kind) -> None:
         """Write pictures into a folder; one that waits to be written there is not written twice."""
-        if self._job is None:
+        if not self._waiting:
             self._wanted = self._good = self._over = 0
             if self._title and self._report.title == self._title:
                 self._report.hide()
             self._title = f"Save at {time.strftime('%H:%M:%S')}, not saved:"
-        known = {(id(job.picture), job.folder, job.kind) for job in (self._job, *self._waiting) if job}
+        known = {(id(job.picture), job.folder, job.kind) for job in self._waiting}
         for picture in pictures:
             if (id(picture), folder, kind) in known:
                 continue
             self._wanted += 1
-            if len(self._waiting) < self._most:
-                self._waiting.append(_Job(picture, folder, kind))
+            job = Job(picture, folder, kind)
+            if len(self._waiting) < self._most and self._writer.put(job):
+                self._waiting.append(job)
             else:
                 self._fail(picture, _REFUSED)
-        if self._job is None:
-            self._next(folder)
+        self._say(folder)
 
-    def _next(self, folder: Path) -> None:
-        """Have the next one written; the last one was, or was to be, in this folder."""
-        self._job = None
-        while self._waiting:
-            job = self._waiting.popleft()
-            if self._session.run(_saving(job), self._written, lane="files of snaps"):
-                self._job = job
-                self.said.emit(f"Saving {self._over + 1} of {self._wanted} …", False)
-                return
-            self._fail(job.picture, _REFUSED)
-            while self._waiting:  # nor would they be taken
-                self._fail(self._waiting.popleft().picture, _REFUSED)
-        if self._good == self._wanted:
+    def _say(self, folder: Path) -> None:
+        """Say how far it is; the last one was, or was to be, in this folder."""
+        if self._waiting:
+            self.said.emit(f"Saving {self._over + 1} of {self._wanted} …", False)
+        elif self._good == self._wanted:
             self.said.emit(f"Saved in {folder}", False)
         elif self._good:
             self.said.emit(f"{self._good} of {self._wanted} saved in {folder}", True)
@@ -108,15 +87,15 @@ class SnapFiles(QObject):
             several = f"None of {self._wanted} saved: " if self._wanted > 1 else ""
             self.said.emit(several + self._problem, True)
 
-    def _written(self, saved: _Saved) -> None:
-        folder = self._job.folder if self._job is not None else Path()
+    def _written(self, saved: Saved) -> None:
+        folder = self._waiting.popleft().folder
         if saved.path is None:
             self._fail(saved.picture, saved.problem)
         else:
             self._good += 1
             self._over += 1
             self.saved.emit(saved.picture, saved.path)
-        self._next(folder)
+        self._say(folder)
 
     def _fail(self, picture: Snapped, problem: str) -> None:
         self._over += 1
@@ -125,17 +104,7 @@ class SnapFiles(QObject):
         self._report.put(picture.name, problem, bad=True)
 
 
-def _saving(job: _Job) -> Any:
-    """Give what writes one, on a thread of the session."""
-
-    def work() -> _Saved:
-        if job.folder.is_relative_to(default_folder()):  # elsewhere its disk may have been taken away
-            with contextlib.suppress(OSError):  # `save` says what is wrong
-                job.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            return _Saved(job.picture, save(job.picture, job.folder, job.kind), "")
-        except Exception as error:  # noqa: BLE001 (a thread boundary: told in words)
-            note(error)
-            return _Saved(job.picture, None, words(error))
-
-    return work
+def _tell(told: weakref.WeakMethod[Any], saved: Saved) -> None:
+    method = told()
+    if method is not None:
+        method(saved)

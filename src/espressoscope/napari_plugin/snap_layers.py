@@ -121,7 +121,8 @@ class SnapLayers(QObject):
         self._spare: Any = None
         self._lefts: dict[tuple[int, float, float], float] = {}
         self._seen: tuple[float, ...] | None = None
-        self._queue: deque[Callable[[], object]] = deque()
+        self._queue: deque[tuple[Callable[[], object], int]] = deque()
+        self._owed = 0
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._next)
@@ -157,10 +158,12 @@ class SnapLayers(QObject):
 
     def put_single(self, taken: Taken, column: int) -> None:
         """Make a layer of a picture soon, in the place of this column's pictures of its size."""
-        self._enqueue(lambda: self._add_single(taken, column))
+        self._owed += 1
+        self._enqueue(lambda: self._add_single(taken, column), 1)
 
     def put_many(self, taken: Sequence[Taken]) -> None:
         """Put pictures into the stacks of their sizes soon, in this order."""
+        self._owed += len(taken)
         groups: dict[tuple[Any, ...], list[Taken]] = {}
         for each in taken:
             groups.setdefault((each.image.shape, each.picture.look.pixel_um), []).append(each)
@@ -188,6 +191,7 @@ class SnapLayers(QObject):
 
     def _lost(self, count: int, why: str) -> None:
         """Say that pictures did not become layers."""
+        self._owed -= count
         which = "1 picture" if count == 1 else f"{count} pictures"
         self._session.failed.emit(
             f"No layer was made of {which} ({why}). Save what is in the list, and remove layers to make room"
@@ -209,22 +213,24 @@ class SnapLayers(QObject):
         self, what: tuple[Stack, list[Taken], int, NDArray[np.uint8], list[dict[str, Any]]]
     ) -> None:
         self._copying -= 1
-        self._enqueue(lambda: self._show_stack(*what))
+        self._enqueue(lambda: self._show_stack(*what), len(what[1]))
 
     # ---- one change of layers at a time -----------------------------------------------------------------
 
-    def _enqueue(self, change: Callable[[], object]) -> None:
-        self._queue.append(change)
+    def _enqueue(self, change: Callable[[], object], pictures: int = 0) -> None:
+        """Have something done to the layers soon, by which so many pictures become some."""
+        self._queue.append((change, pictures))
         if not self._timer.isActive():
             self._timer.start(0)
 
     def _next(self) -> None:
         if not self._queue or self._session.closed:
-            self._queue.clear()
             return
         began = time.perf_counter()
+        change, pictures = self._queue.popleft()
+        self._owed -= pictures
         try:
-            self._queue.popleft()()
+            change()
         except Exception as error:  # noqa: BLE001 (functions of others are called)
             _log.exception("a layer of snapped pictures could not be made or changed")
             self._session.failed.emit(
@@ -328,6 +334,9 @@ class SnapLayers(QObject):
         with contextlib.suppress(RuntimeError):  # Qt has deleted it
             self._timer.stop()
         self._queue.clear()
+        if self._owed:
+            _log.warning("no layer was made of %d snapped pictures: their widget was closed", self._owed)
+            self._owed = 0
         spare, self._spare = self._spare, None
         if spare is not None:
             remove_soon(self._viewer, [spare])
