@@ -21,7 +21,7 @@ from espressoscope.timelapse.folder import LapseFolder, Plan, PlannedCamera
 from espressoscope.timelapse.schedule import Schedule
 from recording_support import SOFTWARE
 from support import wait_until
-from timelapse_support import Life, ReadyTaker, SetClock
+from timelapse_support import Life, Quick, ReadyTaker, SetClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,16 +32,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="nobody renames what is open there")
 EVERY_NS = 50_000_000
-
-
-class Quick(ReadyTaker):
-    """A camera that needs nothing else to be reached, told and closed."""
-
-    info = None
-    place: dict[str, str] = {}  # noqa: RUF012
-
-    def close(self) -> None:
-        pass
 
 
 class Running:

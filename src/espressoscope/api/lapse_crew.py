@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from espressoscope.api.run_facts import facts_of, software
+from espressoscope.undisturbed import undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,6 +74,7 @@ class LapseCrew:
         self._done = threading.Event()
         self._left = 0
         self._begun: list[threading.Thread] = []
+        self._ending = False
         self._posts: list[_Post] = []
 
     def prepare(
@@ -148,12 +150,29 @@ class LapseCrew:
         }
 
     def begin(self) -> None:
-        """Let all begin."""
+        """Let all begin; after an error or Ctrl-C some have, and `end` is to follow.
+
+        Raises
+        ------
+        RecordingError
+            The system gives no more threads.
+        """
         self._left = len(self._posts)
+        try:
+            undisturbed(self._begin)
+        except (OSError, RuntimeError) as error:
+            from espressoscope.api.lapse_trial import no_threads
+
+            raise no_threads(error) from error
+
+    def _begin(self) -> None:
         for post in self._posts:
             thread = threading.Thread(target=self._go, args=(post,), name="espressoscope-lapse", daemon=True)
-            self._begun.append(thread)
-            thread.start()
+            with self._guard:  # `end` may be there already: Ctrl-C does not wait for this
+                if self._ending:
+                    return
+                thread.start()
+                self._begun.append(thread)
 
     def wait(self, timeout: float) -> bool:
         """Wait until all have ended, or the time is over; true when they have."""
@@ -162,18 +181,19 @@ class LapseCrew:
     def end(self, timeout: float) -> None:
         """Wait until all have ended, and close what had not begun; `stop` is set before."""
         until = time.monotonic() + timeout
-        begun = [thread for thread in self._begun if thread.ident is not None]
-        for post in self._posts[len(begun) :]:  # interrupted before it had begun
+        with self._guard:
+            if not self._ending:
+                self._ending = True  # no more begin
+                self._left -= len(self._posts) - len(self._begun)
+            if self._left <= 0:
+                self._done.set()
+        for post in self._posts[len(self._begun) :]:  # interrupted before it had begun
             if post.book is not None:
                 with contextlib.suppress(OSError):
                     post.book.close()
-        with self._guard:
-            self._left -= len(self._posts) - len(begun)
-            if self._left <= 0:
-                self._done.set()
         while not self._done.wait(_TICK_S) and time.monotonic() < until:
             pass
-        for thread in begun:
+        for thread in self._begun:
             thread.join(_TICK_S)
 
     def facts(self) -> dict[str, dict[str, Any]]:

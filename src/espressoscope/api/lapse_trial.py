@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from espressoscope.timelapse.forecast import Forecast
     from espressoscope.timelapse.schedule import Schedule
 
-__all__ = ["judge", "try_out", "with_end"]
+__all__ = ["judge", "no_threads", "try_out", "with_end"]
 
 _TICK_S = 0.2
 
@@ -47,11 +47,23 @@ def with_end(schedule: Schedule, until_ns: int | None, start_ns: int) -> Schedul
     return replace(schedule, points=-(-(until_ns - start_ns) // schedule.every_ns))
 
 
+def no_threads(error: Exception) -> RecordingError:
+    """Give the error for a time-lapse that has not got its threads."""
+    return RecordingError(
+        f"the time-lapse cannot begin: its threads could not be started ({error})",
+        frames_written=0,
+        frames_dropped=0,
+        hint="This process holds too many files or threads: close what it does not need, then begin again",
+    )
+
+
 def try_out(takers: list[CameraTaker], schedule: Schedule, stop: threading.Event) -> list[Trial]:
     """Let each camera take a point for trial, side by side, one begun a moment after the other.
 
     Raises
     ------
+    RecordingError
+        The system gives no more threads.
     CameraError
         A mistake of this program.
     """
@@ -68,7 +80,10 @@ def try_out(takers: list[CameraTaker], schedule: Schedule, stop: threading.Event
         for place in range(len(takers))
     ]
     for thread in threads:
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise no_threads(error) from error
         if schedule.stagger_ns:
             stop.wait(min(schedule.stagger_ns / 1e9, _TICK_S))
     for thread in threads:

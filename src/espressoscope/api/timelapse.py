@@ -280,6 +280,8 @@ class TimeLapse:
         ------
         RecordingError
             As for `prepare`, or the folder has been deleted meanwhile.
+        CameraError
+            The system gives no more threads; the same call later goes on with it.
         RuntimeError
             It has been run already.
         """

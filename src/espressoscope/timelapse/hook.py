@@ -18,6 +18,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Final
 
+from espressoscope.errors import CameraError
 from espressoscope.recording.moments import iso_utc
 
 if TYPE_CHECKING:
@@ -91,6 +92,8 @@ class Alarm:
     ------
     ValueError
         There are no words.
+    CameraError
+        The system gives no more threads.
 
     Attributes
     ----------
@@ -106,7 +109,13 @@ class Alarm:
         self._run = run
         self._waiting: queue.Queue[dict[str, str] | None] = queue.Queue(MOST_ALARMS)
         self._thread = threading.Thread(target=self._work, name="espressoscope-alarm", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            raise CameraError(
+                f"no thread could be started for the command for missed points ({error})",
+                hint="This process holds too many files or threads: close what it does not need",
+            ) from error
 
     def missed(self, camera: str, lines: list[Line], in_a_row: int) -> None:
         """Tell of points missed one after the other, in one call."""
