@@ -137,6 +137,7 @@ class SnapPanel(QWidget):
         self.save.clicked.connect(self.save_list)
         self.list.itemDoubleClicked.connect(self._reveal)
         self._soon = Soon(self, self._cameras_changed)
+        self.scope.currentIndexChanged.connect(self._cameras_changed)
         session.camera_added.connect(self._added)
         session.camera_removed.connect(self._left)
         session.selection_changed.connect(self._cameras_changed)
@@ -201,7 +202,9 @@ class SnapPanel(QWidget):
             self.size.setCurrentIndex(max(0, self.size.findText(chosen)))
 
     def _show_buttons(self) -> None:
-        self.snap.setEnabled(bool(self.targets) and not self._pending.issuperset(self.targets))
+        targets = self.targets  # none: to press it tells why
+        waits = bool(targets) and self._pending.issuperset(targets)
+        self.snap.setEnabled(bool(self._session.names) and not waits)
         self.save.setEnabled(self.list.topLevelItemCount() > 0)
 
     # ---- taking ---------------------------------------------------------------------------------------
@@ -209,6 +212,9 @@ class SnapPanel(QWidget):
     def take(self) -> None:
         """Take a picture of each camera now; one that is still waited for is left out."""
         layers, session = self.layers, self._session
+        if session.names and not self.targets:
+            self.words.say("no camera is chosen: click one in the table, or snap all", bad=True)
+            return
         if layers is not None and layers.nbytes >= MOST_BYTES:
             self.words.say(
                 f"Snapped pictures fill {MOST_BYTES / 1024**3:.0f} GB: save them and remove their layers",
