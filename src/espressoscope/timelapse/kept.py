@@ -66,7 +66,7 @@ def is_log_line(text: str) -> bool:
     return len(row) == len(COLUMNS) and (row[1].lstrip("-").isdigit() or tuple(row) == COLUMNS)
 
 
-def cut_torn_end(file: PlainFile, whole: Callable[[str], bool]) -> tuple[str, bool]:
+def cut_torn_end(file: PlainFile, whole: Callable[[str], bool]) -> str:
     """Cut off what stands behind the last line that is whole.
 
     Where that is more than the one line that a power cut tears, as when a spreadsheet has saved the file in
@@ -76,8 +76,6 @@ def cut_torn_end(file: PlainFile, whole: Callable[[str], bool]) -> tuple[str, bo
     -------
     str
         The last line that is whole; "" when there is none.
-    bool
-        Whether there was more than a torn line.
 
     Raises
     ------
@@ -89,8 +87,7 @@ def cut_torn_end(file: PlainFile, whole: Callable[[str], bool]) -> tuple[str, bo
         return read_at(file.descriptor, length, offset)
 
     text, at = last_whole(read, file.size, whole)
-    many = _is_more_than_torn(read, at, file.size)
-    if many:
+    if _is_more_than_torn(read, at, file.size):
         kept = _copy(read, file)
         _log.warning(
             "%s has lines that are not understood, as after another program has saved it: it is kept as %s, "
@@ -99,7 +96,7 @@ def cut_torn_end(file: PlainFile, whole: Callable[[str], bool]) -> tuple[str, bo
         )  # fmt: skip
     if at != file.size:
         file.truncate(at)
-    return text, many
+    return text
 
 
 def last_whole(read: Callable[[int, int], bytes], size: int, whole: Callable[[str], bool]) -> tuple[str, int]:

@@ -148,7 +148,7 @@ class Ledger:
         self.trouble: OSError | None = None
         self._waiting: list[str] = []
         try:
-            text, _ = cut_torn_end(self.file, lambda line: line == _HEADER or read_line(line) is not None)
+            text = cut_torn_end(self.file, lambda line: line == _HEADER or read_line(line) is not None)
             self.last = read_line(text) if text else None
             if not text:
                 self.file.append([_HEADER.encode()])
