@@ -34,7 +34,12 @@ def record_fleet(url: str, path: Path) -> Recorder:
     return es.Fleet([url]).open().record(path, frames=20)
 
 
-@pytest.mark.parametrize("record", [record_camera, record_fleet])
+def record_member(url: str, path: Path) -> Recorder:
+    fleet = es.Fleet([url]).open()
+    return fleet[fleet.names[0]].record(path, frames=20)
+
+
+@pytest.mark.parametrize("record", [record_camera, record_fleet, record_member])
 def test_a_recording_of_what_nobody_else_holds_goes_on_to_its_end(
     sim: SimulatedCamera, tmp_path: Path, record: Callable[[str, Path], Recorder]
 ) -> None:
@@ -54,7 +59,10 @@ def test_a_stream_of_a_camera_that_nobody_else_holds_goes_on(sim: SimulatedCamer
     with pytest.warns(ResourceWarning, match="never closed"):
         stream.close()
     assert list(stream) == []
-    stream = es.Camera(sim.url).open().stream()
+    fleet = es.Fleet([sim.url]).open()
+    stream = fleet[fleet.names[0]].stream()
+    del fleet
+    gc.collect()
     next(stream)
     with pytest.warns(ResourceWarning, match="never closed"):
         del stream

@@ -275,7 +275,7 @@ class Camera(CameraRecording):
         runtime, session = self._opened()
         pause = interval if source == "snapshots" else None
         waiting = Subscription(buffer, damaged=damaged)
-        stream = FrameStream(self, runtime, session, waiting, timeout + (pause or 0.0))
+        stream = FrameStream(self._holders, runtime, session, waiting, timeout + (pause or 0.0))
         try:
             self._run(runtime, stream.begin(source, pause))
         except BaseException:

@@ -62,7 +62,7 @@ class CameraRecording(CameraUpkeep):
                 seconds,
                 frames,
                 keep_free,
-                self,
+                self._holders,
                 self._followers,
                 keeper=keeper,
                 before=before or 0.0,

@@ -62,6 +62,11 @@ class CameraHandle:
         self._label = label
         self._returned = None if returned is None else weakref.WeakMethod(returned)
 
+    @property
+    def _holders(self) -> object:
+        """What must not be collected for it to stay open: itself, and its fleet, which closes it."""
+        return self, None if self._returned is None else self._returned()
+
     def __repr__(self) -> str:
         session = self._session
         if session is None:

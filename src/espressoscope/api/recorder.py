@@ -56,8 +56,8 @@ class Recorder:
         `begin`, or from this call with `before`.
     keep_free : int, optional
         Bytes of the disk to leave free; else 100 MB, or 2 % of a smaller disk.
-    owner : Camera or Fleet
-        What is recorded; held until this is closed, so that nobody else needs to hold it.
+    owner : object
+        Held until this is closed: the camera or fleet, which nobody else needs to hold then.
     followers : set
         Of the camera or fleet.
     only : frozenset of str, optional

@@ -14,7 +14,6 @@ from espressoscope.errors import CameraTimeout
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from espressoscope.api.camera import Camera
     from espressoscope.api.runtime import Runtime
     from espressoscope.engine.session import CameraSession, StreamSource
     from espressoscope.engine.slot import Subscription
@@ -33,13 +32,13 @@ class FrameStream:
 
     def __init__(
         self,
-        camera: Camera,
+        owner: object,
         runtime: Runtime,
         session: CameraSession,
         subscription: Subscription,
         timeout_s: float,
     ) -> None:
-        self._camera: Camera | None = camera
+        self._owner: object | None = owner
         self._runtime = runtime
         self._session = session
         self._subscription = subscription
@@ -95,7 +94,7 @@ class FrameStream:
             if not self._session.closed:
                 self._leave(wait=wait)
         finally:
-            self._camera = None
+            self._owner = None
 
     def _leave(self, *, wait: bool) -> None:
         leaving = self._session.leave_frames(self._subscription)
