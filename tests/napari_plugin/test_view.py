@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -70,3 +71,23 @@ def test_live_pictures_are_in_view_whatever_goes(
         qtbot.waitUntil(lambda: shows("mosaic", others[-1]), timeout=PATIENCE_MS)
         session.remove([one, two])
         qtbot.waitUntil(lambda: shows(*others), timeout=PATIENCE_MS)
+
+
+def test_no_layer_stays_when_another_plugin_fails_while_they_go(
+    widget: LiveWidget, viewer: napari.Viewer, qtbot: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(event: Any) -> None:
+        raise ValueError("another plugin's")
+
+    with sim.simulate(3, port=0, framesize="QQVGA", fps=3) as cameras:
+        widget.session.add([camera.url for camera in cameras])
+        qtbot.waitUntil(lambda: len(widget.screen.layers) == 3, timeout=PATIENCE_MS)
+        viewer.layers.events.removed.connect(fails, position="last")
+        try:
+            viewer.window.remove_dock_widget(widget)
+            qtbot.waitUntil(lambda: not viewer.layers and not gc.get_freeze_count(), timeout=PATIENCE_MS)
+        finally:
+            viewer.layers.events.removed.disconnect(fails)
+    told = [each for each in caplog.records if each.levelname == "ERROR"]
+    assert len(told) == 3
+    assert all("another plugin's" in str(each.exc_info[1]) for each in told if each.exc_info)

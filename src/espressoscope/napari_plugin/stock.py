@@ -193,15 +193,28 @@ def remove_soon(viewer: Any, layers: list[Any], then: Callable[[], object] | Non
         QTimer.singleShot(REST_MS, partial(_remove_next, viewer, layers, then))
 
 
+def _is_open(viewer: Any) -> bool:
+    try:
+        viewer.window.geometry()
+    except (AttributeError, RuntimeError):  # the window is gone, or parts of it
+        return False
+    return True
+
+
 def _remove_next(viewer: Any, queue: list[Any], then: Callable[[], object] | None) -> None:
     try:
         if queue and (layer := queue.pop(0)) in viewer.layers:
             draw_here(viewer)
+            layer.visible = (
+                False  # where another listener raises the canvas may keep it: it must not look live
+            )
             viewer.layers.remove(layer)
             match_units(viewer)
-    except (RuntimeError, AttributeError, KeyError):  # the window is gone, and parts of it
-        _log.debug("a layer could not be taken away", exc_info=True)
-        queue.clear()
+    except Exception:  # noqa: BLE001 (functions of others are called)
+        if _is_open(viewer):
+            _log.exception("a layer was not taken away in order; does another plugin listen to layers?")
+        else:
+            queue.clear()
     if queue:
         remove_soon(viewer, queue, then)
     elif then is not None:
