@@ -148,6 +148,15 @@ def test_tables_of_long_ago_that_are_put_back_cost_no_point_its_pictures(
     assert read == ["00003.ome.tif"]
 
 
+@pytest.mark.parametrize("digits", [19, 5000])
+def test_a_number_that_no_frame_can_have_is_none(tmp_path: Path, digits: int) -> None:
+    before = lived(tmp_path)
+    log = tmp_path / LOG_NAME
+    log.write_bytes(b"9" * digits + b",\n" + before[2][LOG_NAME])
+    opened(tmp_path).close()
+    assert numbers_of(tmp_path) == [list("01234567"), ["9" * digits, *"01234567"]]
+
+
 @pytest.mark.parametrize("crashed", [False, True], ids=["closed", "crashed"])
 def test_copies_and_what_is_of_another_run_change_nothing(tmp_path: Path, crashed: bool) -> None:
     home, other = tmp_path / "A1", tmp_path / "other"

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from espressoscope.timelapse.found import Found
 
 __all__ = ["CameraBook", "FolderGone", "Point"]
+
+
+_MOST_DIGITS: Final = 18
+"""Of a frame's number in `frames.csv`; others are none of ours, and Python refuses to read very long ones."""
 
 
 class FolderGone(OSError):
@@ -87,7 +91,7 @@ def _last_logged(path: Path) -> int:
         file.seek(max(0, size - (1 << 20)))
         for line in file.read().splitlines():
             first = line.partition(b",")[0]
-            if first.isdigit():
+            if first.isdigit() and len(first) <= _MOST_DIGITS:
                 last = max(last, int(first))
     return last
 
@@ -187,7 +191,8 @@ class CameraBook:
             self._last_sequence = max(self._last_sequence, int(entries["sequence"].max()))
             late = entries[entries["sequence"] // self._burst >= self.next_point]
             for sequence, status, *rest in late[list(_Picture._fields)].tolist():
-                self._found[sequence] = _Picture(sequence, STATUSES[status % len(STATUSES)], *rest)
+                picture = _Picture(sequence, STATUSES[status % len(STATUSES)], *rest)
+                self._found.setdefault(sequence, picture)
 
     def _open_log(self, found: Found, last: int) -> LogFile:
         """Open `frames.csv`, and add the lines of frames that it does not have: those after the last."""
