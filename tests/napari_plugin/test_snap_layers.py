@@ -126,9 +126,16 @@ def test_the_slider_of_a_stack_leads_to_every_picture(
             with es.Camera(camera.url) as device:
                 picture = take(camera.name, device, None, Look())
             taken.append((camera.number, Taken(picture, picture.image())))
+    live = viewer.add_image(
+        np.zeros((24, 32, 3), np.uint8),
+        rgb=True,
+        translate=(0.5, 700.5),
+        metadata={"espressoscope": {"live": True}},
+    )
     layers.prepare()
-    qtbot.waitUntil(lambda: len(viewer.layers) == 1, timeout=PATIENCE_MS)
-    (layer,) = viewer.layers
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=PATIENCE_MS)
+    (_, layer) = viewer.layers
+    assert viewer.layers.selection.active is live, "nobody has asked for the one that waits"
 
     def put(some: list[tuple[int, Taken]], length: int) -> None:
         layers.put_many([each for _, each in some])
@@ -149,6 +156,7 @@ def test_the_slider_of_a_stack_leads_to_every_picture(
             assert shown() == number
 
     put(taken[:3], 3)  # into the layer that waited, which was hidden
+    assert layer.extent.world[0][-1] == live.extent.world[0][-1], "above the live ones"
     assert viewer.dims.nsteps[0] == 3
     lead(taken[:3])
     layer.visible = False  # by its user

@@ -144,6 +144,8 @@ class SnapLayers(QObject):
 
     def _make_spare(self) -> None:
         if self._spare is None and not self._stacks:
+            selection = self._viewer.layers.selection
+            selected = set(selection)
             self._spare = self._viewer.add_image(
                 np.zeros((1, 24, 32, 3), np.uint8),
                 rgb=True,
@@ -154,6 +156,8 @@ class SnapLayers(QObject):
                 cache=False,
                 axis_labels=("picture", "y", "x"),
             )
+            selection.clear()  # napari selects what is new; nobody has asked for this one
+            selection.update(selected)
             match_units(self._viewer)
 
     def put_single(self, taken: Taken, column: int) -> None:
@@ -317,7 +321,9 @@ class SnapLayers(QObject):
         is_new = key not in self._lefts
         if is_new:
             ends = [float(each.extent.world[1][-1] + each.scale[-1] / 2) for each in ours]
-            self._lefts[key] = max(ends) + GAP * width if ends else 0.0
+            live = [layer for layer in self._viewer.layers if _is_live(layer)]
+            begin = min((float(each.extent.world[0][-1] - each.scale[-1] / 2) for each in live), default=0.0)
+            self._lefts[key] = max(ends) + GAP * width if ends else begin
         return self._lefts[key], is_new
 
     def _view(self) -> tuple[float, ...]:
