@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 import warnings
@@ -65,6 +66,22 @@ def test_nothing_is_sent_before_the_first_use(simulated: SimulatedCamera) -> Non
         cam.status()
     with cam:
         assert cam.status()["quality"] == cam.settings["quality"].value
+
+
+def test_the_size_of_a_pixel_is_told_and_stays_told(simulated: SimulatedCamera) -> None:
+    camera = es.Camera(simulated.url)
+    assert camera.pixel_um is None
+    camera.pixel_um = 2
+    for _ in range(2):
+        with camera:
+            assert camera._known().told == {"pixel_um": 2.0}
+    for wrong in (0, -1.0, math.inf, math.nan):
+        with pytest.raises(ValueError, match="is no size"):
+            camera.pixel_um = wrong
+    assert camera.pixel_um == 2.0
+    with camera:
+        camera.pixel_um = None
+        assert camera._known().told == {}
 
 
 def test_set_reads_back(simulated: SimulatedCamera) -> None:

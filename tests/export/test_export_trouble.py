@@ -75,6 +75,11 @@ def test_what_is_put_into_an_old_export_while_a_new_one_is_made_is_not_lost(tmp_
     assert (out / "my counts.txt").read_text() == "a day of counting"
 
 
+def test_a_home_of_nobody_is_no_place(run: Path) -> None:
+    with pytest.raises(es.ExportError, match="~nobody-here stands for a user's home"):
+        es.export_run(run, "jpeg", "~nobody-here/pictures")
+
+
 def test_the_command(run: Path, cli: Cli, tmp_path: Path) -> None:
     first = cli.run(
         "export", run, "--to", "jpeg", "-o", "files", "--camera", "A1", "--until", "0.5", "--json"

@@ -21,6 +21,7 @@ pytest.importorskip("napari")
 
 from qtpy.QtCore import Qt
 
+from espressoscope.napari_plugin.pictures import Look
 from espressoscope.napari_plugin.record_panel import RecordPanel
 from espressoscope.napari_plugin.run_follower import LEFT as RECORDED_SO_FAR
 from espressoscope.napari_plugin.run_names import default_name, next_name, run_path
@@ -136,6 +137,7 @@ def test_chosen_cameras_with_the_seconds_before_and_an_end_by_frames(
     widget: LiveWidget, panel: RecordPanel, cameras: list[sim.SimulatedCamera], qtbot: Any, tmp_path: Path
 ) -> None:
     name = names_of(panel, cameras)[1]
+    widget.session.set_look(name, Look(pixel_um=1.5))
     panel.whom.setCurrentIndex(1)
     qtbot.mouseClick(panel.record, LEFT)
     assert "no camera is chosen" in panel.words.text()
@@ -162,6 +164,7 @@ def test_chosen_cameras_with_the_seconds_before_and_an_end_by_frames(
     assert folder.name.startswith("run-2")
     run = es.open_run(folder)
     assert list(run) == [name]
+    assert run[name].pixel_um == 1.5
     assert_unbroken(run[name], cameras[1])
     (trigger,) = [event for event in run[name].events if event["status"] == "trigger"]
     triggered_ns = int(np.datetime64(trigger["received_at"].rstrip("Z"), "ns").astype(np.int64))

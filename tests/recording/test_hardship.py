@@ -16,8 +16,8 @@ import espressoscope as es
 from espressoscope.disk import patiently
 from espressoscope.recording import writer as writer_module
 from espressoscope.recording.files import PlainFile
+from espressoscope.recording.frame_clock import FrameClock
 from espressoscope.recording.reader import open_run
-from espressoscope.recording.run_facts import FrameClock
 from espressoscope.recording.writer import RunWriter
 from espressoscope.sim import SimulatedCamera
 from recording_support import SOFTWARE, Source, facts, pages_of

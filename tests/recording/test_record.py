@@ -41,6 +41,7 @@ def assert_complete(recording: object, camera: SimulatedCamera) -> None:
 
 def test_a_fleet_is_recorded_bit_for_bit(cameras: list[SimulatedCamera], tmp_path: Path) -> None:
     with es.Fleet([camera.url for camera in cameras]) as fleet:
+        fleet[fleet.names[0]].pixel_um = 2.5
         with fleet.record(tmp_path / "run", seconds=1.5) as recorder:
             wait_until(lambda: recorder.frames_written > 20, 10)
             assert recorder.disk_left_s is None or recorder.disk_left_s > 0
@@ -50,6 +51,7 @@ def test_a_fleet_is_recorded_bit_for_bit(cameras: list[SimulatedCamera], tmp_pat
         names = fleet.names
     run = es.open_run(tmp_path / "run")
     assert tuple(run) == names
+    assert [recording.pixel_um for recording in run.values()] == [2.5] + [None] * (len(names) - 1)
     for camera, recording in zip(cameras, run.values(), strict=True):
         assert_complete(recording, camera)
         assert recording.frames.shape == (len(recording), 240, 320, 3)

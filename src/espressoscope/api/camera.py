@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -86,6 +87,28 @@ class Camera(CameraRecording):
     def message(self) -> str:
         """What is wrong with its stream now, in words; "" when all is well. No IO once it has been opened."""
         return self._known().link.message
+
+    @property
+    def pixel_um(self) -> float | None:
+        """Size of one pixel of its pictures in um, where somebody has told it; it may be set at any time.
+
+        Recordings note it of cameras that they take in from then on. It is not sent to the camera.
+
+        Raises
+        ------
+        ValueError
+            It is set to what is no size: one is positive and finite; None forgets it.
+        """
+        return self._pixel_um
+
+    @pixel_um.setter
+    def pixel_um(self, um: float | None) -> None:
+        if um is not None and not 0 < um < math.inf:
+            raise ValueError(f"a pixel of {um!r} um is no size: give a positive number, or None")
+        self._pixel_um = None if um is None else float(um)
+        session = self._session
+        if session is not None:
+            session.pixel_um = self._pixel_um
 
     # ---- control ----------------------------------------------------------------------------------
 

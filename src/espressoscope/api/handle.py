@@ -53,6 +53,7 @@ class CameraHandle:
         self._last_session: CameraSession | None = None
         self._pending: set[concurrent.futures.Future[Any]] = set()
         self._followers: set[Follower] = set()
+        self._pixel_um: float | None = None
         # Of a fleet: its name there, and what to do when it was closed alone and is opened again.
         self._label = ""
         self._returned: weakref.WeakMethod[Callable[[Self, Runtime, CameraSession], None]] | None = None
@@ -148,7 +149,7 @@ class CameraHandle:
                     card.address, card.info, shared_locator(), card.name, runtime.wall_offset_ns
                 )
                 session.refusal = refusal
-                session.place = card.place
+                session.place, session.pixel_um = card.place, self._pixel_um
                 if self._label:
                     session.rename(self._label)
                 session.upkeep.own = card.profile

@@ -201,7 +201,7 @@ class LapseCrew:
         found = {}
         for post in self._posts:
             info = post.taker.info
-            told = found[post.camera.name] = {**({} if info is None else facts_of(info)), **post.taker.place}
+            told = found[post.camera.name] = {**({} if info is None else facts_of(info)), **post.taker.told}
             walk = post.walk
             if walk is not None and walk.settings:
                 told["settings"] = walk.settings

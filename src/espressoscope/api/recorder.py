@@ -172,7 +172,7 @@ class Recorder:
                 settings = self._known[name] = values_of(session.settings())
                 try:
                     track = self._writer.add(
-                        name, {**facts_of(session.info), **session.place, "settings": settings}
+                        name, {**facts_of(session.info), **session.told, "settings": settings}
                     )
                 except RecordingError:
                     if self._writer.trouble is None:

@@ -17,7 +17,7 @@ import time
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from espressoscope.errors import CameraError
-from espressoscope.recording.run_facts import slept_ns
+from espressoscope.recording.frame_clock import slept_ns
 from espressoscope.undisturbed import undisturbed
 
 if TYPE_CHECKING:

@@ -87,7 +87,7 @@ class CameraTaker:
 
     Attributes
     ----------
-    place : mapping of str to str
+    told : mapping
         ``plate`` and ``well``, where the fleet file tells them; empty until it has been reached.
     """
 
@@ -108,7 +108,7 @@ class CameraTaker:
         self._closed = False
         self._damaged = 0
         self._stream: FrameStream | None = None
-        self.place: Mapping[str, str] = {}
+        self.told: Mapping[str, str | float] = {}
 
     @property
     def given(self) -> str:
@@ -241,7 +241,7 @@ class CameraTaker:
             camera.open()
             self._known = camera.info
             self._camera = camera
-            self.place = dict(camera._opened()[1].place)
+            self.told = camera._opened()[1].told
         wanted = {
             name: value
             for name, value in (("framesize", self._schedule.framesize), ("quality", self._schedule.quality))

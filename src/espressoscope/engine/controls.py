@@ -37,7 +37,8 @@ class SessionControls:
     sizes: SizeWitness
     pace: Pace
     upkeep: Upkeep
-    place: Mapping[str, str] = {}  # plate and well, where somebody has told them; recordings note it
+    place: Mapping[str, str] = {}  # plate and well, where somebody has told them
+    pixel_um: float | None = None
     _source: Literal["auto", "mjpeg", "snapshots"]
 
     @property
@@ -61,6 +62,11 @@ class SessionControls:
                 hint="Give the camera's own address, without a path, to control it",
             )
         return self.device
+
+    @property
+    def told(self) -> dict[str, str | float]:
+        """What somebody has told of it, which recordings note: plate, well, size of a pixel."""
+        return {**self.place, **({} if self.pixel_um is None else {"pixel_um": self.pixel_um})}
 
     def settings(self) -> dict[str, Setting]:
         """Give its settings as last read; empty for a bare stream, and before it is reached."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from espressoscope.disk import expanded
 from espressoscope.errors import ExportError
 from espressoscope.export.chosen import Chosen
 from espressoscope.export.jpegs import TABLE_NAME, write_jpegs
@@ -18,6 +19,7 @@ from espressoscope.export.owned import MARK, NOTE_NAME
 from espressoscope.export.report import Exported, ExportProgress, Meter
 from espressoscope.export.sheet import evenly, write_sheet
 from espressoscope.export.staging import (
+    cannot_export,
     check_free,
     check_name,
     check_place,
@@ -94,7 +96,10 @@ def export(
         raise ValueError(f"there is no format {to!r}: there are {', '.join(FORMATS)}")
     if count is not None and count < 1:
         raise ValueError("count must be positive")
-    out = Path(out).expanduser().absolute()
+    try:
+        out = expanded(out)
+    except OSError as error:
+        raise cannot_export(Path(out), error) from error
     check_place(out, run.path)
     chosen, notes = _choose(run, cameras, begin, end)
     job = _Job(run, out, force, chosen, software, on_progress, notes)

@@ -157,8 +157,14 @@ class LiveSession(QObject):
     def set_look(self, name: str, look: Look) -> None:
         """Show a camera's pictures so from now on."""
         self.pictures.set_look(name, look)
+        self._measure(name, look)
         if not self._closed.is_set():
             self.look_changed.emit(name)
+
+    def _measure(self, name: str, look: Look) -> None:
+        camera = self.camera(name)
+        if camera is not None:  # recordings note it
+            camera.pixel_um = look.pixel_um
 
     def set_scale(self, name: str, scale: Scale) -> None:
         """Decode a camera's pictures at this fraction of their size from now on."""
@@ -252,6 +258,8 @@ class LiveSession(QObject):
     def _joined(self, name: str) -> None:
         if name not in self._names:
             self._names.append(name)
+            if self.look(name).pixel_um is not None:  # measured before, under this name
+                self._measure(name, self.look(name))
             self._figures.start()
             self.camera_added.emit(name)
         else:  # it has been told where it stands

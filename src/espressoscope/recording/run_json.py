@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from espressoscope.errors import RecordingError
+    from espressoscope.recording.frame_clock import FrameClock
     from espressoscope.recording.held_folder import HeldFolder
-    from espressoscope.recording.run_facts import FrameClock
     from espressoscope.recording.track import CameraTrack
 
 __all__ = ["RunJson"]

@@ -19,9 +19,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from espressoscope.recording.files import GrowingFile
+from espressoscope.recording.frame_clock import FrameClock
 from espressoscope.recording.hands import Hands
 from espressoscope.recording.held_folder import HeldFolder
-from espressoscope.recording.run_facts import FrameClock
 from espressoscope.recording.run_folder import cannot_write, make_run_folder, safe_folder_name
 from espressoscope.recording.run_json import RunJson
 from espressoscope.recording.track import CameraTrack
