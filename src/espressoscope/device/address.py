@@ -14,8 +14,6 @@ __all__ = ["Address", "clean_text", "parse_address"]
 
 # RFC 1123 names, with the underscore that home routers and mDNS names use.
 _HOST_NAME = re.compile(r"(?=.{1,253}\.?$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_-]{1,63})*\.?")
-# No name: the system would take 10.1 for 10.0.0.1, and ask a name server for 999.1.1.1.
-_NUMBERS = re.compile(r"[0-9.]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +132,6 @@ def _host_and_port(text: str, shown: str) -> tuple[str, int]:
             ipaddress.IPv6Address(host.partition("%")[0])
         except ValueError:
             raise _not_an_address(shown) from None
-    elif _NUMBERS.fullmatch(host):
-        try:
-            ipaddress.IPv4Address(host)
-        except ValueError:
-            raise _not_an_address(shown, "an IPv4 address is four numbers from 0 to 255") from None
     elif not _HOST_NAME.fullmatch(host):
         raise _not_an_address(shown)
     return host, port

@@ -32,6 +32,13 @@ async def resolve(host: str, *, timeout_s: float, camera: str) -> list[str]:
         pass
     else:
         return [host]
+    if not host.strip("0123456789."):  # the system would take 10.1 for 10.0.0.1, and ask about 999.1.1.1
+        raise ConnectError(
+            f"{host!r} is no address",
+            reason=ConnectReason.UNRESOLVED,
+            camera=camera,
+            hint="An address has four numbers from 0 to 255: 192.168.4.1",
+        )
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[list[str]] = loop.create_future()
 
@@ -60,13 +67,10 @@ async def resolve(host: str, *, timeout_s: float, camera: str) -> list[str]:
         async with asyncio.timeout(timeout_s):
             addresses = await answer
     except (OSError, UnicodeError, TimeoutError) as failure:
-        numbers = not host.strip("0123456789.")
         raise ConnectError(
-            f"{host!r} is no address" if numbers else f"no address found for the name {host!r}",
+            f"no address found for the name {host!r}",
             reason=ConnectReason.UNRESOLVED,
             camera=camera,
-            hint="An address has four numbers from 0 to 255: 192.168.4.1"
-            if numbers
-            else "Check the spelling, or use the number address; `espressoscope discover` lists cameras",
+            hint="Check the spelling, or use the number address; `espressoscope discover` lists cameras",
         ) from failure
     return addresses
