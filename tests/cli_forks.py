@@ -74,7 +74,8 @@ class Forked:
     def send_signal(self, number: int) -> None:
         """Send a signal while it runs."""
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         """End it at once."""
