@@ -140,7 +140,7 @@ def test_two_plates_have_wells_of_their_own(tmp_path: Path) -> None:
             path.write_text(text, encoding="utf-8")
             roster.add_fleet_file(str(path))
         assert roster.places[shown] == (0, 0), "shown already, and its well is known now"
-        assert roster.places["plate1"] == (1, 0)
+        assert roster.places["plate1"] == (3, 0), "below the other's two rows, and one between"
 
 
 @pytest.mark.filterwarnings("default")
@@ -205,5 +205,12 @@ def test_cameras_keep_their_places_when_others_come(
         others = places(board, names[1:6])
         assert sorted(others) == [(4, column) for column in range(5)], "below the plate, not in free wells"
         assert places(shown.board([*names[1:7], "B1", "D6"]), names[1:6]) == others
+        text = text.replace("wells = 24", "wells = 96")
+        (tmp_path / "plate.toml").write_text(text, encoding="utf-8")
+        session.add_fleet_file(str(tmp_path / "plate.toml"))
+        qtbot.waitUntil(lambda: [plate.columns for plate in session.plates] == [12], timeout=20_000)
+        larger = shown.board([*names[1:6], "B1", "D6"])
+        assert (larger.columns, places(larger, ["B1", "D6"])) == (12, [(1, 0), (3, 5)])
+        assert {row for row, _ in places(larger, names[1:6])} == {8}
         without = shown.board(names[1:6])
         assert {row for row, _ in places(without, names[1:6])} == {0}, "no empty rows where the plate was"

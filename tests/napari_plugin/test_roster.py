@@ -105,13 +105,36 @@ def test_cameras_of_two_files_with_equal_names_stand_in_their_own_wells(
         fleet, places = joined.roster.fleet, joined.roster.places
         assert fleet is not None
         by_url = {fleet[name].info.url: place for name, place in places.items()}
-        assert [by_url[url] for url in urls] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+        assert [by_url[url] for url in urls] == [(0, 0), (0, 1), (5, 0), (5, 1)]
+        plates = joined.roster.plates
+        assert [(plate.top, plate.rows, plate.columns) for plate in plates] == [(0, 4, 6), (5, 4, 6)]
         # The same file again moves nobody.
         joined.roster.add_fleet_file(first)
         assert joined.roster.places == places
+        assert set(joined.roster.plates) == set(plates)
         assert joined.roster.fleet is fleet
         # Who stands in no well any more there, stands in none here.
         text = (tmp_path / "first.toml").read_text().replace('plate = "leaf"\nwell = "A2"', "")
         (tmp_path / "first.toml").write_text(text)
         joined.roster.add_fleet_file(first)
-        assert sorted(place for name, place in joined.roster.places.items()) == [(0, 0), (1, 0), (1, 1)]
+        assert sorted(place for name, place in joined.roster.places.items()) == [(0, 0), (5, 0), (5, 1)]
+
+
+def test_a_file_that_was_changed_is_followed(joined: Joined, tmp_path: Path) -> None:
+    """Also where its cameras were found first, and have other names here."""
+    with sim.simulate(3, port=0, framesize="QVGA", fps=5) as cameras:
+        urls = [camera.url for camera in cameras]
+        joined.roster.add(urls)
+        fleet = joined.roster.fleet
+        assert fleet is not None
+        names = {fleet[name].info.url: name for name in fleet.names}
+        first, second, third = (names[url] for url in urls)
+        for _ in range(2):
+            path = fleet_file(tmp_path / "lab.toml", {"A1": urls[0], "B2": urls[1]}, "leaf")
+            joined.roster.add_fleet_file(path)
+            assert joined.roster.places == {first: (0, 0), second: (1, 1)}
+        # Another one in the first one's well, who is not in the file any more: the others stay.
+        fleet_file(tmp_path / "lab.toml", {"A1": urls[2], "B2": urls[1]}, "leaf")
+        joined.roster.add_fleet_file(path)
+        assert joined.roster.places == {third: (0, 0), second: (1, 1)}
+        assert [plate.top for plate in joined.roster.plates] == [0]

@@ -43,8 +43,8 @@ class Board:
         Tiles beside each other.
     places : Mapping of str to (int, int), optional
         Row and column of cameras that stand on a plate; the others take what is free.
-    plate_rows : int
-        Rows that belong to plates, whose free wells are shown as such.
+    wells : collection of (int, int), optional
+        Row and column of the wells of plates, free or not; free ones are shown as such.
 
     Attributes
     ----------
@@ -58,14 +58,14 @@ class Board:
         tile: tuple[int, int],
         columns: int,
         places: Mapping[str, tuple[int, int]] | None = None,
-        plate_rows: int = 0,
+        wells: Collection[tuple[int, int]] = (),
     ) -> None:
-        self._mosaic = Mosaic((), tile, columns, plate_rows)
+        self._mosaic = Mosaic((), tile, columns, 1 + max((row for row, _ in wells), default=-1))
         for name in sorted(names, key=lambda name: name not in (places or {})):
             self._mosaic.add(name, (places or {}).get(name))
         self._lock = threading.Lock()
         self._canvas = self._mosaic.draw({})
-        self._show_free_wells(plate_rows)
+        self._show_free(wells)
         self._dirty = set(names)
         self._regions = {name: self._mosaic.region(name) for name in names}
         self._states = dict.fromkeys(names, TileState.NO_SIGNAL)
@@ -117,14 +117,13 @@ class Board:
         """Give the camera whose tile has this pixel; None beside all tiles."""
         return self._mosaic.at(y, x)
 
-    def _show_free_wells(self, plate_rows: int) -> None:
+    def _show_free(self, wells: Collection[tuple[int, int]]) -> None:
         height, width = self.tile
         edge = -(-height // _WELL_EDGE)
         taken = {self._mosaic.place(name) for name in self._mosaic.names}
-        for row, column in np.ndindex(plate_rows, self.columns):
-            if (row, column) not in taken:
-                y, x = row * height, column * width
-                self._canvas[y + edge : y + height - edge, x + edge : x + width - edge] = _WELL
+        for row, column in set(wells) - taken:
+            y, x = row * height, column * width
+            self._canvas[y + edge : y + height - edge, x + edge : x + width - edge] = _WELL
 
     # ---- on any thread --------------------------------------------------------------------------
 

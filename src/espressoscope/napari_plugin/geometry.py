@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from espressoscope.display import choose_grid
 from espressoscope.napari_plugin.board import Board
 from espressoscope.napari_plugin.layout import arrange, mosaic_scale, scale_at
+from espressoscope.napari_plugin.plates import rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from espressoscope import Frame
     from espressoscope.napari_plugin.layers import LiveLayer
     from espressoscope.napari_plugin.pictures import Scale
+    from espressoscope.napari_plugin.plates import Plate
     from espressoscope.napari_plugin.session import LiveSession
 
 __all__ = ["MOSAIC", "Geometry", "Planned"]
@@ -59,11 +61,12 @@ class _Wanted(NamedTuple):
     tile: tuple[int, int]
     columns: int
     places: tuple[tuple[str, tuple[int, int]], ...] = ()
-    plate_rows: int = 0
+    plates: tuple[Plate, ...] = ()
 
 
 def _make(wanted: _Wanted, before: Sequence[Board]) -> Board:
-    board = Board(wanted.names, wanted.tile, wanted.columns, dict(wanted.places), wanted.plate_rows)
+    wells = [well for plate in wanted.plates for well in plate.wells]
+    board = Board(wanted.names, wanted.tile, wanted.columns, dict(wanted.places), wells)
     for each in before:
         board.inherit(each)
     board.take()
@@ -103,7 +106,7 @@ class Geometry:
         self._lock = threading.Lock()
         self._sizes: dict[str, _Size] = {}
         self._scales: dict[str, Scale] = {}
-        self._plate_rows = 0  # of the mosaic as it is shown
+        self._plates: tuple[Plate, ...] = ()  # of the mosaic as it is shown
 
     # ---- on any thread --------------------------------------------------------------------------
 
@@ -213,10 +216,19 @@ class Geometry:
 
     def _fitting_zoom(self, names: Sequence[str], um: float, viewer: Any) -> float:
         """Give the zoom at which about all of the mosaic is in view."""
-        height, width = size = self._common_size(names)
-        grid = choose_grid(len(names), size)
+        height, width = self._common_size(names)
+        rows, columns = self._cells(names)
         high, wide = (float(value) for value in viewer.canvas.size)
-        return 0.95 * min(high / (grid.rows * height * um), wide / (grid.columns * width * um))
+        return 0.95 * min(high / (rows * height * um), wide / (columns * width * um))
+
+    def _cells(self, names: Sequence[str]) -> tuple[int, int]:
+        """Give about how many rows and columns a new mosaic of these has; free wells have pixels, too."""
+        wells = self._wells(names)
+        if not wells:
+            grid = choose_grid(len(names), self._common_size(names))
+            return grid.rows, grid.columns
+        rows, columns = _extent(self._session.plates, wells)
+        return rows + math.ceil((len(names) - len(wells)) / columns), columns
 
     def _common_size(self, names: Sequence[str]) -> tuple[int, int]:
         return Counter(self._size(name).full for name in names).most_common(1)[0][0]
@@ -235,10 +247,8 @@ class Geometry:
         live = layers.get(MOSAIC)
         height, width = size = self._common_size(names)
         places = self._wells(names)
-        cells = len(names)
-        if places:  # free wells have pixels, too
-            rows, columns = self._plate(places)
-            cells = columns * (rows + math.ceil((len(names) - len(places)) / columns))
+        plates = self._session.plates if places else ()
+        cells = math.prod(self._cells(names)) if places else len(names)
         scale = mosaic_scale(cells, size, width * um * zoom if live is not None or fit else None)
         tile = -(-height // scale), -(-width // scale)
         board = live.board if live is not None else None
@@ -247,12 +257,13 @@ class Geometry:
             or board.tile != tile
             or set(board.names) != set(names)
             or any(board.place(name) != place for name, place in places.items())
-            or any(board.place(name)[0] < self._plate(places)[0] for name in names if name not in places)
+            or plates != self._plates
+            or any(board.place(name)[0] < rows_of(plates) for name in names if name not in places)
         ):
             board = self._new_mosaic(names, tile, size, layers)
             if board is None:
                 return None, 0.0
-            self._plate_rows = self._plate(places)[0]
+            self._plates = plates
         each = um * width / tile[1]
         self.visible = None if fit else self._seen(board, each, viewer, left)
         for name in names:
@@ -268,16 +279,6 @@ class Geometry:
         first = {known[name]: name for name in reversed(names) if name in known}
         return {name: place for place, name in first.items()}
 
-    def _plate(self, wells: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
-        """Give rows and columns that belong to plates."""
-        if not wells:
-            return 0, 0
-        rows, columns = self._session.plate
-        return (
-            max(rows, 1 + max(row for row, _ in wells.values())),
-            max(columns, 1 + max(column for _, column in wells.values())),
-        )
-
     def _new_mosaic(
         self,
         names: Sequence[str],
@@ -292,7 +293,8 @@ class Geometry:
         """
         wells = self._wells(names)
         before = layers[MOSAIC].board if MOSAIC in layers else None
-        below, columns = self._plate(wells)
+        plates = self._session.plates if wells else ()
+        below, columns = _extent(plates, wells)
         if wells:
             pass  # as wide as the plates
         elif before is not None and len(names) <= before.cells:
@@ -301,14 +303,14 @@ class Geometry:
             columns = max(choose_grid(len(names), size).columns, before.columns if before is not None else 1)
         places = dict(wells)
         others = [name for name in names if name not in wells]
-        if before is not None and below >= self._plate_rows:  # else there would be empty rows on top
+        if before is not None and below >= rows_of(self._plates):  # else there would be empty rows on top
             stay = {name: before.place(name) for name in others if name in before.names}
             places.update({n: place for n, place in stay.items() if place[0] >= below and place[1] < columns})
         taken = set(places.values())
         free = (cell for n in count(below * columns) if (cell := divmod(n, columns)) not in taken)
         places.update({name: next(free) for name in others if name not in places})
         return self._board(
-            MOSAIC, _Wanted(tuple(names), tile, columns, tuple(sorted(places.items())), below), layers
+            MOSAIC, _Wanted(tuple(names), tile, columns, tuple(sorted(places.items())), plates), layers
         )
 
     def _board(self, key: str, wanted: _Wanted, layers: Mapping[str, LiveLayer]) -> Board | None:
@@ -371,3 +373,10 @@ class Geometry:
 def _geometry(each: float, y: float, x: float, unit: str) -> dict[str, Any]:
     # The middle of the first pixel, not its corner, is where a layer begins.
     return {"scale": (each, each), "translate": (y + each / 2, x + each / 2), "units": (unit, unit)}
+
+
+def _extent(plates: Iterable[Plate], wells: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
+    """Give rows and columns that plates take together, with those of cameras that stand beyond them."""
+    rows = max((row for row, _ in wells.values()), default=-1)
+    columns = max((column for _, column in wells.values()), default=-1)
+    return max(rows_of(plates), 1 + rows), max(1 + columns, *(plate.columns for plate in plates), 0)

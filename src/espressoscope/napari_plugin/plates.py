@@ -10,33 +10,45 @@ if TYPE_CHECKING:
 
     from espressoscope import Member
 
-__all__ = ["PLATES", "Plates", "plate_places", "plate_size"]
+__all__ = ["PLATES", "Plate", "Plates", "plate_places", "plate_size", "rows_of"]
 
 PLATES: Final = {6: 3, 12: 4, 24: 6, 48: 8, 96: 12, 384: 24}
 """Columns of plates by their number of wells."""
 _WELL: Final = re.compile(r"([A-Z]{1,2})(\d{1,2})")
 
 
-class Plates(NamedTuple):
-    """Plates below each other.
+class Plate(NamedTuple):
+    """A plate in the mosaic: its first row, how many rows and columns of wells it has, and who told of it."""
 
-    Attributes
-    ----------
-    rows, columns : int
-        What they take together; 0 when there is none.
-    places : dict of str to (int, int)
-        Row and column of each camera that stands in a well, by its name.
-    """
-
+    top: int
     rows: int
     columns: int
+    source: str = ""
+
+    @property
+    def wells(self) -> frozenset[tuple[int, int]]:
+        """Row and column of each of its wells."""
+        return frozenset(
+            (self.top + row, column) for row in range(self.rows) for column in range(self.columns)
+        )
+
+
+class Plates(NamedTuple):
+    """Plates below each other, and row and column of each camera that stands in a well, by its name."""
+
+    plates: tuple[Plate, ...]
     places: dict[str, tuple[int, int]]
 
 
-def plate_places(members: Iterable[Member], sizes: Mapping[str, int] | None = None) -> Plates:
-    """Give row and column of each camera that stands in a well; plates below each other.
+def rows_of(plates: Iterable[Plate]) -> int:
+    """Give the rows that plates take together; 0 where there is none."""
+    return max((plate.top + plate.rows for plate in plates), default=0)
 
-    A plate begins below the last row with a camera of the one above: nobody looks at empty rows.
+
+def plate_places(
+    members: Iterable[Member], sizes: Mapping[str, int] | None = None, top: int = 0, source: str = ""
+) -> Plates:
+    """Give row and column of each camera that stands in a well; plates below each other, a row between.
 
     Parameters
     ----------
@@ -44,26 +56,27 @@ def plate_places(members: Iterable[Member], sizes: Mapping[str, int] | None = No
         The cameras, in wells or not.
     sizes : Mapping of str to int, optional
         How many wells each plate has; else as many as the smallest one on which its cameras find room.
+    top : int
+        First row.
+    source : str
+        Who tells of them.
     """
-    plates: dict[str, dict[str, tuple[int, int]]] = {}
+    on: dict[str, dict[str, tuple[int, int]]] = {}
     for member in members:
         well = _WELL.fullmatch(member.well or "")
         if well is not None:
             row = 0
             for letter in well[1]:
                 row = row * 26 + ord(letter) - ord("A") + 1
-            plates.setdefault(member.plate or "", {})[member.name] = (row - 1, int(well[2]) - 1)
+            on.setdefault(member.plate or "", {})[member.name] = (row - 1, int(well[2]) - 1)
     places: dict[str, tuple[int, int]] = {}
-    rows = columns = below = 0
-    for name, those in plates.items():
-        used = 1 + max(row for row, _ in those.values())
-        high, wide = plate_size(
-            (sizes or {}).get(name), used, 1 + max(column for _, column in those.values())
-        )
-        places.update({name: (below + row, column) for name, (row, column) in those.items()})
-        rows, columns = below + high, max(columns, wide)
-        below += used
-    return Plates(rows, columns, places)
+    plates: list[Plate] = []
+    for plate, those in on.items():
+        rows, columns = (1 + max(place[axis] for place in those.values()) for axis in (0, 1))
+        plates.append(Plate(top, *plate_size((sizes or {}).get(plate), rows, columns), source))
+        places.update({name: (top + row, column) for name, (row, column) in those.items()})
+        top += plates[-1].rows + 1
+    return Plates(tuple(plates), places)
 
 
 def plate_size(wells: int | None, rows: int, columns: int) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import threading
 import time
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import espressoscope as es
 from espressoscope.napari_plugin.calls import note, words
-from espressoscope.napari_plugin.plates import PLATES, plate_places
+from espressoscope.napari_plugin.plates import PLATES, Plate, plate_places, rows_of
 from espressoscope.napari_plugin.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ class Roster:
         The open fleet; None before the first camera.
     places : dict of str to (int, int)
         Row and column of cameras that stand on a plate.
-    plate : (int, int)
-        Rows and columns that the plates take; zeros when there is none.
+    plates : tuple of Plate
+        Below each other.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Roster:
     ) -> None:
         self.fleet: es.Fleet | None = None
         self.places: dict[str, tuple[int, int]] = {}
-        self.plate = (0, 0)
+        self.plates: tuple[Plate, ...] = ()
         self._pictures = pictures
         self._joined = joined
         self._left = left
@@ -224,19 +225,28 @@ class Roster:
                 f"{path} names no camera: each is a table [cameras.NAME] with its url; "
                 "espressoscope fleet add ADDRESS adds one"
             )
-        rows, columns, wells = plate_places(members.values(), file.plates)
-        others = [
-            place
+        others = {
+            name: place
             for name, place in self.places.items()
-            if not (name in wells and self._shows(name, members[name]))
+            if not any(self._shows(name, member) for member in members.values())
+        }
+        source = os.path.realpath(path)
+        theirs = [
+            plate
+            for plate in self.plates
+            if plate.source != source and not plate.wells.isdisjoint(others.values())
         ]
-        if set(others) & set(wells.values()):  # another plate: below what is there
-            below = 1 + max(row for row, _ in others)
-            wells = {name: (below + row, column) for name, (row, column) in wells.items()}
-            rows += below
-        if others:
-            rows, columns = max(rows, self.plate[0]), max(columns, self.plate[1])
-        self.plate = rows, columns
+        taken = {well for plate in theirs for well in plate.wells}
+        before = min((plate.top for plate in self.plates if plate.source == source), default=0)
+        for top in (before, rows_of(theirs) + 1):  # where they were, else below those of others
+            plates, wells = plate_places(members.values(), file.plates, top, source)
+            if all(taken.isdisjoint(plate.wells) for plate in plates):
+                break
+        # Who was on a plate of this file, and is not any more, is in no well.
+        self.places = {
+            name: place for name, place in self.places.items() if others.get(name) in {None, *taken}
+        }
+        self.plates = (*theirs, *plates)
         self.add(list(members.values()), wells)
 
     def _shows(self, name: str, member: es.Member) -> bool:
@@ -257,7 +267,7 @@ class Roster:
         new = [name for name in self.fleet.names if name not in before] if self.fleet is not None else []
         self._simulated.update(dict.fromkeys(new, simulator))
         if not before and count in PLATES:
-            self.plate = count // PLATES[count], PLATES[count]
+            self.plates = (Plate(0, count // PLATES[count], PLATES[count]),)
             self.places = {name: divmod(index, PLATES[count]) for index, name in enumerate(new)}
 
     def remove(self, names: Iterable[str]) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     import espressoscope as es
     from espressoscope.napari_plugin.pictures import Scale
+    from espressoscope.napari_plugin.plates import Plate
 
 __all__ = ["CameraState", "LiveSession"]
 
@@ -124,9 +125,9 @@ class LiveSession(QObject):
         return self._roster.places
 
     @property
-    def plate(self) -> tuple[int, int]:
-        """Rows and columns that the plates take; zeros when there is none."""
-        return self._roster.plate
+    def plates(self) -> tuple[Plate, ...]:
+        """The plates on which cameras stand, below each other."""
+        return self._roster.plates
 
     @property
     def live(self) -> bool:
