@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import logging
+import os
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -66,6 +67,7 @@ class PictureWriter:
         self._jobs: deque[Job] = deque()
         self._thread: threading.Thread | None = None
         self._ending = False
+        self._pid = os.getpid()
 
     def put(self, job: Job) -> bool:
         """Have a picture written; false where the system gives no thread. Never blocks."""
@@ -112,14 +114,19 @@ class PictureWriter:
     def _end_with_program(self) -> None:
         self._ending = True  # nobody reads what is told from now on
         thread = self._thread
-        if thread is not None:
+        if thread is None or os.getpid() != self._pid:  # a process made by fork: they are its parent's
+            return
+        why = "the program was ended by force"
+        try:
             _log.info("the program ends when its pictures are saved: %d are not yet", len(self._jobs))
             thread.join(END_S)
-        with self._lock:
-            lost = [job.picture for job in self._jobs]
-            self._jobs.clear()
-        if lost:
-            _say_lost(lost, f"the program has ended, and the disk has taken more than {END_S:.0f} s")
+            why = f"the program has ended, and the disk has taken more than {END_S:.0f} s"
+        finally:
+            with self._lock:
+                lost = [job.picture for job in self._jobs]
+                self._jobs.clear()
+            if lost:
+                _say_lost(lost, why)
 
 
 def _say_lost(pictures: list[Snapped], why: str) -> None:
