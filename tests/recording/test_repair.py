@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import shutil
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from recording_support import SOFTWARE, Source, pages_of
 from support import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from espressoscope.recording.writer import RunWriter
@@ -177,3 +179,76 @@ def test_a_log_torn_anywhere_in_a_line_has_a_whole_one_after_repair(writer: RunW
     assert after.endswith("\n")
     assert [each.lines for each in repair_run(writer.path, SOFTWARE)] == [0]
     assert log.read_text() == after
+
+
+def rows_of(text: str) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(text, newline="")))
+
+
+def with_a_column(text: str) -> str:
+    return text.replace("\n", ",\n")
+
+
+def with_quoted_texts(text: str) -> str:
+    lines = [
+        ",".join(f'"{cell}"' if cell and not cell.isdecimal() else cell for cell in row)
+        for row in rows_of(text)
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def with_cr(text: str) -> str:
+    return text.replace("\n", "\r")
+
+
+def with_crlf(text: str) -> str:
+    return text.replace("\n", "\r\n")
+
+
+def with_a_remark(text: str) -> str:
+    lines = text.splitlines()
+    lines[5] += '"dark, ""very"" dark"'
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("saved", [with_a_column, with_quoted_texts, with_cr, with_crlf, with_a_remark])
+def test_a_log_that_another_program_has_saved_has_no_frame_twice(
+    writer: RunWriter, saved: Callable[[str], str]
+) -> None:
+    track = writer.add("A1")
+    writer.start()
+    Source().feed(track, 20)
+    writer.close()
+    log = writer.path / "A1" / "frames.csv"
+    text = saved(log.read_text())
+    log.write_bytes(text.encode())
+    for _ in range(2):
+        assert [each.lines for each in repair_run(writer.path, SOFTWARE)] == [0]
+        assert log.read_bytes() == text.encode()
+    # One that is lost out of it is the only one that comes back.
+    lines = text.splitlines(keepends=True)
+    log.write_bytes("".join([*lines[:8], *lines[9:]]).encode())
+    assert [each.lines for each in repair_run(writer.path, SOFTWARE)] == [1]
+    after = log.read_bytes()
+    assert [each.lines for each in repair_run(writer.path, SOFTWARE)] == [0]
+    assert log.read_bytes() == after
+    numbers = [int(row[0]) for row in rows_of(after.decode()) if row[0].isdecimal()]
+    assert sorted(numbers) == [*range(20)]
+
+
+def test_two_lines_that_a_hole_has_made_one_are_both_written_anew(writer: RunWriter) -> None:
+    track = writer.add("A1")
+    writer.start()
+    Source().feed(track, 20)
+    writer.close()
+    log = writer.path / "A1" / "frames.csv"
+    data = bytearray(log.read_bytes())
+    lines = data.splitlines(keepends=True)
+    begin = sum(len(line) for line in lines[:5])
+    hole = slice(begin + 12, begin + len(lines[5]))
+    data[hole] = bytes(hole.stop - hole.start)
+    log.write_bytes(data)
+    assert [each.lines for each in repair_run(writer.path, SOFTWARE)] == [2]
+    after = log.read_bytes()
+    assert [each.lines for each in repair_run(writer.path, SOFTWARE)] == [0]
+    assert log.read_bytes() == after

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["complete_log"]
 
 _BEHIND: Final = "behind"
+_ENDS: Final = ("\n", "\r")  # of lines, also where another program has saved the log
 
 
 def complete_log(recording: Recording) -> int:
@@ -80,18 +81,19 @@ def _known(path: Path) -> tuple[set[str], bytes]:
     with open(open_plain(path), encoding="utf-8", errors="replace", newline="") as file:
         for line in file:
             text = line.replace("\0", "")
-            if not hidden and '"' not in text:
-                cells = text.rstrip("\n").split(",")
-                if len(cells) == len(COLUMNS) and text.endswith("\n"):
-                    known.add(cells[0])
-                continue
-            # A line of its own behind it tells whether it leaves a quote open. Lines of frames have none.
+            # A line of its own behind it tells whether it leaves a quote open.
             try:
                 rows = list(csv.reader(['"' + text if hidden else text, _BEHIND]))
             except csv.Error:  # too long for a line of ours
                 hidden = False
-            else:
-                hidden = rows[-1] != [_BEHIND]
+                continue
+            was_hidden, hidden = hidden, rows[-1] != [_BEHIND]
+            if was_hidden or hidden or not text.endswith(_ENDS):
+                continue
+            cells = rows[0]
+            # More cells are the user's own; where the line has a hole, they may be those of another one.
+            if len(cells) == len(COLUMNS) or (len(cells) > len(COLUMNS) and text == line):
+                known.add(cells[0])
     if hidden:
         return known, b'"\n'
-    return known, b"" if line.endswith("\n") else b"\n"
+    return known, b"" if line.endswith(_ENDS) else b"\n"
