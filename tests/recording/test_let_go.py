@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -244,3 +244,30 @@ def test_ctrl_c_while_it_is_begun_ends_it_in_order(
         assert {path.name for path in (tmp_path / "run").iterdir()} == {"run.json"}
         names = [thread.name for thread in threading.enumerate()]
         assert not {"espressoscope-writer", "espressoscope-keeper"}.intersection(names)
+
+
+def test_one_that_never_began_is_closed_by_two_threads_at_once(
+    writer: RunWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited_for = threading.Event()
+    write = writer._json.write
+
+    class Ended(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waited_for.set()
+            return super().wait(timeout)
+
+    def slow(*given: Any, **keys: Any) -> None:
+        assert waited_for.wait(20)
+        write(*given, **keys)
+
+    writer._ended = Ended()
+    monkeypatch.setattr(writer._json, "write", slow)
+    first = threading.Thread(target=writer.close, daemon=True)
+    first.start()
+    wait_until(lambda: writer._hands._forgone, 20)
+    writer.close()
+    first.join(20)
+    assert not first.is_alive()
+    assert waited_for.is_set()
+    assert state_of(writer.path) == "closed"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Hands"]
 
 _START_S: Final = 10.0
-"""Longest wait for threads that are being started."""
+"""Longest wait, at a recording's end, for threads of it that are being started."""
 _END_S: Final = 1.0
 
 
@@ -86,5 +86,6 @@ class Hands:
         self._keeper.join(timeout_s)
 
     def join(self) -> None:
-        """Wait a moment for the writer, which has said that it has ended."""
-        self._writer.join(_END_S)
+        """Wait a moment for the writer, which has said that it has ended, or never begins."""
+        if self._writer.ident is not None:
+            self._writer.join(_END_S)
