@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _KEPT: list[Any] = []
 
+WINDOW = (1500, 1000)
+
 
 def open_screen() -> str:
     """Start an X server for this process, and the application that keeps it; give why there is none."""
@@ -47,7 +49,7 @@ def make_viewer() -> napari.Viewer:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         viewer = napari.Viewer(show=True)
-        viewer.window.resize(1500, 1000)
+        viewer.window.resize(*WINDOW)
     # The tests take away layers of every kind, with and without a widget: see `draw_here`.
     viewer.layers.events.removing.connect(partial(_draw_here, viewer))
     return viewer

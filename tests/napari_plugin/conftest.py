@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from napari_support import make_viewer, open_screen
+from napari_support import WINDOW, make_viewer, open_screen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +66,8 @@ def shared_viewer(home: Path) -> Iterator[napari.Viewer]:
 
 @pytest.fixture
 def viewer(shared_viewer: napari.Viewer) -> Iterator[napari.Viewer]:
-    """A viewer without a layer, and without a widget of ours afterwards."""
+    """A viewer of usual size without a layer, and without a widget of ours afterwards."""
+    shared_viewer.window.resize(*WINDOW)
     yield shared_viewer
     # Whatever a test did not come to: the next one begins with nothing of it.
     left = [name for name, inner in shared_viewer.window.dock_widgets.items() if hasattr(inner, "session")]
