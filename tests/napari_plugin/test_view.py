@@ -33,8 +33,7 @@ def test_live_pictures_are_in_view_whatever_goes(
         return (
             screen.layers.keys() == set(keys)
             and len(viewer.layers) == len(keys)
-            and seen_of(viewer, screen.layers.values())
-            > 0.2  # in a canvas higher than wide, as other tests may leave it
+            and seen_of(viewer, screen.layers.values()) > 0.3
         )
 
     def double_click_in_table(name: str) -> None:
