@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SnapFiles"]
 
-_REFUSED = "too many pictures wait already: save it again in a moment"
+_REFUSED = "too many pictures wait already, or no thread is to be had: save it again in a moment"
 
 
 class SnapFiles(QObject):
